@@ -1,0 +1,42 @@
+"""What only the server sends to a wallet: adjustments it has authorised, and the legs of tips."""
+
+from uuid import UUID
+
+import msgspec
+
+
+class Adjust(msgspec.Struct, frozen=True):
+    """Create or remove money, `kind` being deposit, withdrawal or faucet; `operator` answers."""
+
+    kind: str
+    currency: str
+    amount_minor: int
+    operator: int
+    request_id: UUID
+
+
+class SendTip(msgspec.Struct, frozen=True):
+    """Take a tip from this wallet and send it to the wallet `to`."""
+
+    to: int
+    currency: str
+    amount_minor: int
+    request_id: UUID
+
+
+class ReceiveTip(msgspec.Struct, frozen=True):
+    """The receiving leg. `message_id` makes it idempotent."""
+
+    sender: int
+    currency: str
+    amount_minor: int
+    message_id: UUID
+
+
+class ReturnTip(msgspec.Struct, frozen=True):
+    """The tip back to its sender, because the receiver's balance had no room for it."""
+
+    receiver: int
+    currency: str
+    amount_minor: int
+    message_id: UUID

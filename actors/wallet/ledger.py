@@ -1,0 +1,71 @@
+"""How rules make ledger entries: the one place where a balance's next value is computed."""
+
+from uuid import UUID
+
+from actors.decision import Context, Known, Push
+from actors.wallet.facts import Bet, Entry
+from actors.wallet.state import WalletState
+from protocol.bounds import MAX_MINOR
+from protocol.commands.wallet import BalanceOf, WalletUpdated
+from protocol.errors import MALFORMED, Failure
+from protocol.ids import is_client_made
+
+
+def check_new(state: WalletState, request_id: UUID) -> None:
+    """Raise Known if the wallet has this request id; refuse one that only the server may make."""
+    if request_id in state.recent:
+        raise Known
+    if not is_client_made(request_id):
+        raise Failure(MALFORMED, field="request_id", reason="version 8 is the server's")
+
+
+def entry(
+    state: WalletState,
+    context: Context,
+    kind: str,
+    currency: str,
+    available_delta: int,
+    request_id: UUID,
+    *,
+    counterparty: int | None = None,
+    bet: Bet | None = None,
+) -> Entry:
+    """The wallet's next entry. The caller has checked that the balance stays within bounds."""
+    before = state.balance(currency)
+    available_after = before.available + available_delta
+    assert 0 <= available_after <= MAX_MINOR, "a rule let a balance out of its bounds"
+    return Entry(
+        state.wallet_id,
+        state.seq + 1,
+        currency,
+        kind,
+        available_delta,
+        0,
+        available_after,
+        before.held,
+        counterparty,
+        request_id,
+        context.now_ms,
+        bet,
+    )
+
+
+def balance_after(made: Entry) -> BalanceOf:
+    """The balance as `made` left it."""
+    return BalanceOf(
+        currency=made.currency,
+        available=made.available_after,
+        held=made.held_after,
+        seq=made.seq,
+    )
+
+
+def updated(state: WalletState, made: Entry) -> Push:
+    """The news for all of the player's sockets."""
+    news = WalletUpdated(
+        currency=made.currency,
+        available=made.available_after,
+        held=made.held_after,
+        seq=made.seq,
+    )
+    return Push(state.room, "wallet:updated", made.currency, news)

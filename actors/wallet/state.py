@@ -1,0 +1,109 @@
+"""A wallet's state and the one function that changes it."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from actors.wallet.facts import Entry, SeedPair, SeedPairIssued
+from protocol.bounds import MAX_RECENT_REQUESTS
+
+
+class Balance(msgspec.Struct, gc=False):
+    """What a wallet has in one currency, in minor units: free to use, and held for something."""
+
+    available: int = 0
+    held: int = 0
+
+
+class Snapshot(msgspec.Struct):
+    """A wallet as it is stored now and then, so that hydration reads few rows.
+
+    Only the number of the seed pair is here: the pair itself, unrevealed, is stored sealed.
+    """
+
+    seq: int
+    balances: dict[str, Balance]
+    pair_number: int
+    nonce: int
+
+
+class WalletState:
+    """One user's wallet. `seq` numbers its newest entry, `nonce` is what the next bet takes."""
+
+    __slots__ = ("balances", "nonce", "pair", "pair_number", "recent", "room", "seq", "wallet_id")
+
+    def __init__(self, wallet_id: int) -> None:
+        self.wallet_id = wallet_id
+        self.room = f"user:{wallet_id}"
+        self.seq = 0
+        self.balances: dict[str, Balance] = {}
+        self.pair: SeedPair | None = None
+        self.pair_number = 0
+        self.nonce = 0
+        # In order of arrival, so that the oldest is forgotten first.
+        self.recent: dict[UUID, None] = {}
+
+    def balance(self, currency: str) -> Balance:
+        """The balance in `currency`, nothing where there never was any."""
+        return self.balances.get(currency) or Balance()
+
+
+def apply(state: WalletState, fact: Entry | SeedPairIssued) -> None:
+    """Change `state` by a fact, live or read back."""
+    if type(fact) is Entry:
+        _apply_entry(state, fact)
+    elif type(fact) is SeedPairIssued:
+        _apply_pair(state, fact.pair)
+    else:
+        raise TypeError(f"a wallet has no fact {type(fact).__name__}")
+
+
+def _apply_entry(state: WalletState, entry: Entry) -> None:
+    assert entry.seq == state.seq + 1, "a wallet's entries are gapless"
+    state.seq = entry.seq
+    balance = state.balances.get(entry.currency)
+    if balance is None:
+        balance = state.balances[entry.currency] = Balance()
+    balance.available = entry.available_after
+    balance.held = entry.held_after
+    if entry.bet is not None:
+        state.nonce = entry.bet.nonce + 1
+    recent = state.recent
+    recent[entry.request_id] = None
+    if len(recent) > MAX_RECENT_REQUESTS:
+        del recent[next(iter(recent))]
+
+
+def _apply_pair(state: WalletState, pair: SeedPair) -> None:
+    # A snapshot has the number and the nonce but not the seeds: those follow as the same fact again.
+    if pair.number != state.pair_number:
+        state.pair_number = pair.number
+        state.nonce = pair.first_nonce
+    state.pair = pair
+
+
+def snapshot(state: WalletState) -> bytes:
+    """The state as bytes, without the request ids: those stand in the rows."""
+    return msgspec.msgpack.encode(
+        Snapshot(state.seq, state.balances, state.pair_number, state.nonce)
+    )
+
+
+_DECODER = msgspec.msgpack.Decoder(Snapshot)
+
+
+def restore(wallet_id: int, stored: bytes | None, remembered: Sequence[UUID]) -> WalletState:
+    """A wallet from its snapshot and the newest request ids of its rows up to that snapshot."""
+    state = WalletState(wallet_id)
+    if stored is not None:
+        read = _DECODER.decode(stored)
+        state.seq, state.balances = read.seq, read.balances
+        state.pair_number, state.nonce = read.pair_number, read.nonce
+    state.recent = dict.fromkeys(remembered[-MAX_RECENT_REQUESTS:])
+    return state
+
+
+def version(state: WalletState) -> int:
+    """The number of the newest entry."""
+    return state.seq

@@ -1,0 +1,1 @@
+"""What crosses the wire: packets, the catalogue, money, numbered errors and every bound."""

@@ -1,0 +1,193 @@
+"""Every command and event, declared once. The router, the HTTP door and the documents follow."""
+
+from enum import Enum
+from typing import Final
+
+import msgspec
+
+from protocol.commands import auth, bets, dice, seed, wallet
+from protocol.commands.auth import Role
+from protocol.commands.shape import Answer, Command, Event
+
+
+class Door(Enum):
+    """How a command enters: an actor decides, committed rows are queried, or a service acts."""
+
+    ACTOR = "actor"
+    QUERY = "query"
+    SERVICE = "service"
+
+
+class Rate(Enum):
+    """Which of a caller's budgets a command draws on."""
+
+    BETS = "bets"
+    COMMANDS = "commands"
+    SIGN_IN = "sign_in"
+
+
+class Route(msgspec.Struct, frozen=True):
+    """A command's HTTP method and path, below the API's prefix. `{field}` comes from the path."""
+
+    method: str
+    path: str
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One command. No roles means that anyone may call it, without a token."""
+
+    name: str
+    request: type[Command]
+    answer: type[Answer]
+    door: Door
+    rate: Rate
+    roles: frozenset[Role]
+    route: Route | None
+    socket: bool
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the request's documentation."""
+        return (self.request.__doc__ or "").strip()
+
+
+class EventEntry(msgspec.Struct, frozen=True):
+    """One event that the server sends."""
+
+    name: str
+    data: type[Event]
+    rooms: str
+
+    @property
+    def summary(self) -> str:
+        """The event's documentation."""
+        return (self.data.__doc__ or "").strip()
+
+
+API_PREFIX: Final = "/api/v1"
+
+ANYONE: Final[frozenset[Role]] = frozenset()
+EVERYONE: Final = frozenset(Role)
+STAFF: Final = frozenset({Role.OPERATOR, Role.ADMIN})
+
+
+def _command(
+    name: str,
+    request: type[Command],
+    answer: type[Answer],
+    door: Door,
+    *,
+    http: str | None,
+    rate: Rate = Rate.COMMANDS,
+    roles: frozenset[Role] = EVERYONE,
+    socket: bool = True,
+) -> Entry:
+    method, _, path = (http or "").partition(" ")
+    route = Route(method, path) if http else None
+    return Entry(name, request, answer, door, rate, roles, route, socket)
+
+
+_ENTRIES: Final = (
+    _command(
+        "auth:register",
+        auth.Register,
+        auth.Session,
+        Door.SERVICE,
+        http="POST /auth/register",
+        rate=Rate.SIGN_IN,
+        roles=ANYONE,
+        socket=False,
+    ),
+    _command(
+        "auth:login",
+        auth.Login,
+        auth.Session,
+        Door.SERVICE,
+        http="POST /auth/login",
+        rate=Rate.SIGN_IN,
+        roles=ANYONE,
+        socket=False,
+    ),
+    _command(
+        "auth:guest",
+        auth.Guest,
+        auth.Session,
+        Door.SERVICE,
+        http="POST /auth/guest",
+        rate=Rate.SIGN_IN,
+        roles=ANYONE,
+        socket=False,
+    ),
+    _command(
+        "auth:renew",
+        auth.Refresh,
+        auth.Session,
+        Door.SERVICE,
+        http="POST /auth/refresh",
+        rate=Rate.SIGN_IN,
+        roles=ANYONE,
+        socket=False,
+    ),
+    _command("auth:refresh", auth.RefreshSocket, auth.Renewed, Door.SERVICE, http=None),
+    _command("auth:logout", auth.Logout, auth.LoggedOut, Door.SERVICE, http="POST /auth/logout"),
+    _command("wallet:get", wallet.GetWallet, wallet.Wallet, Door.ACTOR, http="GET /wallet"),
+    _command(
+        "wallet:history", wallet.GetHistory, wallet.History, Door.QUERY, http="GET /wallet/history"
+    ),
+    _command("wallet:tip", wallet.Tip, wallet.Moved, Door.ACTOR, http="POST /wallet/tip"),
+    _command(
+        "wallet:deposit",
+        wallet.Deposit,
+        wallet.Moved,
+        Door.ACTOR,
+        http="POST /wallet/deposit",
+        roles=STAFF,
+    ),
+    _command(
+        "wallet:withdraw",
+        wallet.Withdraw,
+        wallet.Moved,
+        Door.ACTOR,
+        http="POST /wallet/withdraw",
+        roles=STAFF,
+    ),
+    _command("wallet:faucet", wallet.Faucet, wallet.Moved, Door.ACTOR, http="POST /wallet/faucet"),
+    _command(
+        "dice:roll",
+        dice.RollDice,
+        dice.DiceResult,
+        Door.ACTOR,
+        http="POST /dice/roll",
+        rate=Rate.BETS,
+    ),
+    _command(
+        "bets:place",
+        bets.PlaceBets,
+        bets.PlacedBets,
+        Door.ACTOR,
+        http="POST /bets",
+        rate=Rate.BETS,
+    ),
+    _command("bet:history", bets.GetBets, bets.BetHistory, Door.QUERY, http="GET /bets"),
+    _command("bet:get", bets.GetBet, bets.BetRecord, Door.QUERY, http="GET /bets/{bet_id}"),
+    _command("seed:get", seed.GetSeed, seed.CurrentSeed, Door.ACTOR, http="GET /seed"),
+    _command("seed:rotate", seed.RotateSeed, seed.Rotated, Door.ACTOR, http="POST /seed/rotate"),
+    _command(
+        "seed:set_client",
+        seed.SetClientSeed,
+        seed.CurrentSeed,
+        Door.ACTOR,
+        http="POST /seed/client",
+    ),
+)
+
+COMMANDS: Final[dict[str, Entry]] = {entry.name: entry for entry in _ENTRIES}
+assert len(COMMANDS) == len(_ENTRIES), "a command is declared twice"
+
+EVENTS: Final[dict[str, EventEntry]] = {
+    event.name: event
+    for event in (
+        EventEntry("wallet:updated", wallet.WalletUpdated, "user:{id}"),
+        EventEntry("token:expiring", auth.TokenExpiring, "the socket itself"),
+    )
+}

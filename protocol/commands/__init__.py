@@ -1,0 +1,1 @@
+"""The shapes of commands and their answers: decoding one is validating it."""

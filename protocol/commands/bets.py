@@ -1,0 +1,70 @@
+"""Bets of every game: many in one message, and those already placed."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from protocol.bounds import DEFAULT_PAGE, MAX_BETS_PER_BATCH
+from protocol.commands.dice import DiceResult, RollDice
+from protocol.commands.shape import Answer, Command
+from protocol.commands.wallet import BeforeSeq, PageSize
+from protocol.errors import ErrorBody
+
+
+class PlaceBets(Command):
+    """Place several bets at once. Each is answered by itself, in the order given."""
+
+    bets: Annotated[list[RollDice], Meta(min_length=1, max_length=MAX_BETS_PER_BATCH)]
+
+
+class Placed(Answer):
+    """The answer to one bet of a batch: its result, or the error that refused it."""
+
+    success: bool
+    data: DiceResult | None = None
+    error: ErrorBody | None = None
+
+
+class PlacedBets(Answer):
+    """One answer for each bet of the batch, in the same order."""
+
+    results: list[Placed]
+
+
+class GetBet(Command):
+    """A bet with everything needed to verify it."""
+
+    bet_id: Annotated[str, Meta(min_length=3, max_length=41)]
+
+
+class GetBets(Command):
+    """Your bets, newest first."""
+
+    before: BeforeSeq | None = None
+    limit: PageSize = DEFAULT_PAGE
+
+
+class BetRecord(Answer):
+    """A bet and what verifies it. The server seed is null until it has been rotated out."""
+
+    bet_id: str
+    game: str
+    currency: str
+    stake: int
+    payout: int
+    parameters: dict[str, Any]
+    outcome: dict[str, Any]
+    pair: int
+    nonce: int
+    client_seed: str
+    server_seed_hash: str
+    server_seed: str | None
+    seq: int
+    at_ms: int
+
+
+class BetHistory(Answer):
+    """A page of bets; `next_before` asks for the following page, null at the end."""
+
+    bets: list[BetRecord]
+    next_before: int | None

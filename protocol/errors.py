@@ -1,0 +1,128 @@
+"""The numbered family of errors: what a caller reads, and whether trying again can help.
+
+Numbers are stable and documented; clients may switch on them. The thousand names the family:
+1 the message, 2 who is asking, 3 money, 4 games, 5 limits, 9 the server itself.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+
+class ErrorKind(msgspec.Struct, frozen=True):
+    """One kind of error. `temporary` says that the same request may succeed later."""
+
+    code: str
+    number: int
+    message: str
+    temporary: bool
+    status: int
+
+
+ERRORS: Final[dict[str, ErrorKind]] = {}
+
+
+def _kind(
+    number: int, code: str, status: int, message: str, *, temporary: bool = False
+) -> ErrorKind:
+    kind = ErrorKind(code, number, message, temporary, status)
+    assert code not in ERRORS, f"error {code} is declared twice"
+    assert all(number != other.number for other in ERRORS.values()), f"{number} is taken"
+    ERRORS[code] = kind
+    return kind
+
+
+MALFORMED = _kind(1001, "malformed", 400, "The message is not what this command takes.")
+UNKNOWN_COMMAND = _kind(1002, "unknown_command", 404, "There is no such command.")
+TOO_LARGE = _kind(1003, "too_large", 413, "The message is larger than is accepted.")
+NOT_FOUND = _kind(1004, "not_found", 404, "There is no such thing, or it is not yours to see.")
+INVALID_NAMESPACE = _kind(1005, "invalid_namespace", 404, "Invalid namespace")
+
+UNAUTHENTICATED = _kind(2001, "unauthenticated", 401, "Log in first: the token is missing.")
+TOKEN_INVALID = _kind(2002, "token_invalid", 401, "The token is not valid. Log in again.")
+TOKEN_EXPIRED = _kind(2003, "token_expired", 401, "The token has expired. Refresh it.")
+FORBIDDEN = _kind(2004, "forbidden", 403, "Your role does not allow this.")
+BAD_CREDENTIALS = _kind(2005, "bad_credentials", 401, "The name or the password is wrong.")
+NAME_TAKEN = _kind(2006, "name_taken", 409, "That username is taken.")
+EMAIL_TAKEN = _kind(2007, "email_taken", 409, "That e-mail address has an account already.")
+SESSION_REVOKED = _kind(2008, "session_revoked", 401, "This session has ended. Log in again.")
+TOKEN_REUSED = _kind(
+    2009, "token_reused", 401, "That refresh token was used before; all its sessions have ended."
+)
+GUESTS_OFF = _kind(2010, "guests_off", 403, "Guest accounts are not offered here.")
+PRODUCTION_REFUSES = _kind(2011, "production_refuses", 403, "This does not exist in production.")
+
+INSUFFICIENT_BALANCE = _kind(3001, "insufficient_balance", 409, "The balance does not cover this.")
+UNKNOWN_CURRENCY = _kind(3002, "unknown_currency", 400, "That currency is not offered.")
+BALANCE_LIMIT = _kind(3003, "balance_limit", 409, "The balance would grow past what a wallet holds.")
+REQUEST_MISMATCH = _kind(
+    3004, "request_mismatch", 409, "This request id was used before, for something else."
+)
+SELF_TRANSFER = _kind(3005, "self_transfer", 400, "You cannot send money to yourself.")
+UNKNOWN_RECIPIENT = _kind(3006, "unknown_recipient", 404, "There is no such player.")
+
+STAKE_TOO_SMALL = _kind(4001, "stake_too_small", 400, "The stake is below the least allowed.")
+STAKE_TOO_LARGE = _kind(4002, "stake_too_large", 400, "The stake is above the most allowed.")
+PROFIT_TOO_LARGE = _kind(4003, "profit_too_large", 400, "This bet could win more than is allowed.")
+TARGET_OUT_OF_RANGE = _kind(
+    4004, "target_out_of_range", 400, "The target leaves no way to win, or no way to lose."
+)
+NO_SEED = _kind(4005, "no_seed", 409, "The wallet has no seed pair yet. Ask for seed:get first.")
+
+RATE_LIMITED = _kind(5001, "rate_limited", 429, "Too many requests. Slow down.", temporary=True)
+TOO_MANY_CONNECTIONS = _kind(
+    5002, "too_many_connections", 429, "Too many connections from here.", temporary=True
+)
+OVERLOADED = _kind(5003, "overloaded", 503, "The server is busy. Try again.", temporary=True)
+
+STORAGE_UNAVAILABLE = _kind(
+    9001,
+    "storage_unavailable",
+    503,
+    "This could not be stored now. Try again with the same request id.",
+    temporary=True,
+)
+DRAINING = _kind(9002, "draining", 503, "This server is closing. Connect again.", temporary=True)
+INTERNAL = _kind(9003, "internal", 500, "Something went wrong on our side.", temporary=True)
+EVICTED = _kind(
+    9004,
+    "evicted",
+    503,
+    "The wallet was read again from storage. Try again with the same request id.",
+    temporary=True,
+)
+
+
+class Failure(Exception):  # noqa: N818 - it is a rejection or a fault, the kind says which
+    """A numbered error on its way to the caller: a kind, and details for a program to read.
+
+    Meaning: nothing was changed, unless the kind is `storage_unavailable`, whose outcome is
+    unknown until the same request id is sent again.
+    """
+
+    __slots__ = ("details", "kind")
+
+    def __init__(self, kind: ErrorKind, **details: Any) -> None:
+        super().__init__(kind.code)
+        self.kind = kind
+        self.details: Mapping[str, Any] = details
+
+    def __str__(self) -> str:
+        return f"{self.kind.code} ({self.kind.number}) {dict(self.details)}"
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """An error as it is written on the wire."""
+
+    code: str
+    number: int
+    message: str
+    temporary: bool
+    details: Mapping[str, Any]
+
+
+def body(failure: Failure) -> ErrorBody:
+    """What a caller is shown of `failure`."""
+    kind = failure.kind
+    return ErrorBody(kind.code, kind.number, kind.message, kind.temporary, failure.details)

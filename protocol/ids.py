@@ -1,0 +1,38 @@
+"""Identifiers: who makes them, and how those of clients and of the server never collide."""
+
+from typing import Final
+from uuid import UUID
+
+# RFC 9562 leaves version 8 to the application; ours are made from a wallet and the number of an
+# entry, so an outbox message has the same id however often it is sent.
+_SERVER_VERSION: Final = 8
+
+
+def is_client_made(request_id: UUID) -> bool:
+    """Whether a client may use this id. Version 8 is the server's, so that nobody takes its ids."""
+    return request_id.version != _SERVER_VERSION
+
+
+def message_id(wallet_id: int, seq: int) -> UUID:
+    """The id of the message that entry `seq` of a wallet sent."""
+    assert 0 < wallet_id < 2**60 and 0 < seq < 2**60
+    value = wallet_id << 64 | seq
+    high, low = value >> 64, value & (2**62 - 1)
+    # 48 bits, version, 12 bits, variant, 62 bits: the wallet stands above, the entry below.
+    return UUID(
+        int=(high >> 12) << 80 | _SERVER_VERSION << 76 | (high & 0xFFF) << 64 | 0b10 << 62 | low
+    )
+
+
+def bet_id(wallet_id: int, seq: int) -> str:
+    """A bet's public id: its wallet and the number of its entry."""
+    return f"{wallet_id}-{seq}"
+
+
+def parse_bet_id(text: str) -> tuple[int, int] | None:
+    """The wallet and entry of a bet id; None where it is not one."""
+    wallet, dash, seq = text.partition("-")
+    if not dash or not (wallet.isascii() and wallet.isdigit() and seq.isascii() and seq.isdigit()):
+        return None
+    numbers = int(wallet[:20]), int(seq[:20])
+    return numbers if max(numbers) < 2**63 else None
