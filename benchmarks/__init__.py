@@ -1,0 +1,1 @@
+"""Load generators and the figures they print, each in its own process."""

@@ -1,0 +1,1 @@
+"""PostgreSQL and Redis behind the ports of the actors, and the embedded PostgreSQL itself."""
