@@ -1,0 +1,288 @@
+"""The embedded PostgreSQL: a private server in the data folder, started by whoever needs it first.
+
+It outlives a process that was killed: the next start finds it running and takes it over at once,
+without a recovery. It ends when the last process that uses it stops it.
+"""
+
+import asyncio
+import fcntl
+import os
+import pwd
+import shutil
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+from storage.postmaster import (
+    Account,
+    EmbeddedPostgresError,
+    Postmaster,
+    binaries,
+    data_argument,
+    socket_dir,
+)
+
+__all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
+
+_MAJOR_VERSION = "18"
+_SUPERUSER = "pitboss"
+_PORT = "5432"  # part of the socket's file name; nothing listens on TCP
+# The kernel keeps a socket's path in 108 bytes, of which "/.s.PGSQL.5432" and NUL take 15.
+_MAX_SOCKET_DIR_BYTES = 90
+# Replaying the log after a crash takes as long as max_wal_size lets it: seconds, on a bad disk
+# minutes. Giving up earlier would only make it begin again.
+_READY_LIMIT_S = 600.0
+_PROGRESS_EVERY_S = 2.0
+_POLL_S = 0.01
+# Another process starts or stops the server under this lock; a stop takes a minute at most.
+_LOCK_LIMIT_S = 700.0
+# Backends of a killed postmaster notice its death at their next wait and then free its memory.
+_ORPHANS_LIMIT_S = 10.0
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "port": _PORT,
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",  # fewer checkpoints while bets pour in; bounds the recovery too
+    "min_wal_size": "256MB",
+    "checkpoint_timeout": "10min",
+    "synchronous_commit": "on",
+    "jit": "off",  # our queries are short: compiling one takes longer than running it
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    # One file for each day of the week, begun anew when its day returns: a bounded log.
+    "logging_collector": "on",
+    "log_filename": "postgresql-%a.log",
+    "log_truncate_on_rotation": "on",
+    "log_rotation_age": "1d",
+    "log_rotation_size": "0",
+    "log_checkpoints": "off",
+}
+
+
+def _to_stderr(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+class EmbeddedPostgres:
+    """A PostgreSQL 18 cluster in `data_dir/postgres`, reached over a private Unix socket.
+
+    Only the user who runs this process, and root, can connect: the kernel tells PostgreSQL who is
+    at the other end (peer authentication), so there is no password to keep. Several processes may
+    use one data folder; each starts and stops it, and the last stop is the one that counts.
+
+    `fsync=False` risks the data when the machine loses power: for tests that do not kill anything.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        fsync: bool = True,
+        report: Callable[[str], None] = _to_stderr,
+    ) -> None:
+        self.data_dir = data_dir.resolve()
+        self.cluster = self.data_dir / "postgres"
+        self._settings = _SETTINGS | {"fsync": "on" if fsync else "off"}
+        self._report = report
+        self._use: IO[bytes] | None = None
+        self._postmaster: Postmaster | None = None
+
+    async def start(self) -> str:
+        """Start the server, or take over the one that runs, and return its DSN when it is ready.
+
+        Called again while it runs, it returns the same DSN; after a crash it starts the server
+        again, under the same DSN. A recovery is waited for, with its progress on stderr.
+
+        Raises:
+            EmbeddedPostgresError: The server cannot run here; the message says why.
+        """
+        return await asyncio.to_thread(self.start_blocking)
+
+    async def stop(self) -> None:
+        """Give the server up; the last process that does shuts it down. Harmless if not started."""
+        await asyncio.to_thread(self.stop_blocking)
+
+    def start_blocking(self) -> str:
+        """Do what `start` does, without an event loop."""
+        self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._changing():
+            account = Account.for_cluster(self.cluster)
+            postmaster = self._reusable() or self._launch(account)
+            self._wait_until_ready(postmaster)
+            self._postmaster = postmaster
+            if self._use is None:
+                self._use = (self.data_dir / "postgres.users").open("ab")
+                fcntl.flock(self._use, fcntl.LOCK_SH)
+        directory = socket_dir(self.cluster)
+        return f"postgresql://{_SUPERUSER}@/postgres?host={quote(str(directory))}&port={_PORT}"
+
+    def stop_blocking(self) -> None:
+        """Do what `stop` does, without an event loop."""
+        if self._use is None:
+            return
+        with self._changing():
+            if self._is_last_user(self._use):
+                self._shut_down(Postmaster.find(self.cluster))
+            self._use.close()
+            self._use = None
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hold the lock under which the server is started and stopped, one process at a time."""
+        with (self.data_dir / "postgres.lock").open("ab") as lock:
+            deadline = time.monotonic() + _LOCK_LIMIT_S
+            while not _try_lock(lock):
+                if time.monotonic() > deadline:
+                    raise EmbeddedPostgresError(
+                        f"another process has been starting PostgreSQL in {self.data_dir} for"
+                        f" {_LOCK_LIMIT_S:.0f} s"
+                    )
+                time.sleep(_POLL_S)
+            yield
+
+    def _is_last_user(self, use: IO[bytes]) -> bool:
+        return _try_lock(use)
+
+    def _reusable(self) -> Postmaster | None:
+        """The postmaster that runs already, if it is one that we would have started."""
+        postmaster = Postmaster.find(self.cluster)
+        if postmaster is None:
+            return None
+        with (self.data_dir / "postgres.users").open("ab") as users:
+            alone = self._use is None and _try_lock(users)
+        leaving = postmaster.status() == "stopping"
+        if leaving or (alone and not postmaster.was_started_with(self._settings)):
+            self._shut_down(postmaster)
+            return None
+        return postmaster
+
+    def _shut_down(self, postmaster: Postmaster | None) -> None:
+        if postmaster is None:
+            return
+        if self._postmaster is not None and self._postmaster.pid == postmaster.pid:
+            postmaster = self._postmaster  # our own child, whose end must be collected
+        directory = socket_dir(self.cluster)
+        postmaster.shut_down()
+        if directory is not None and directory.name.startswith("pitboss-"):
+            shutil.rmtree(directory, ignore_errors=True)
+        self._postmaster = None
+
+    def _launch(self, account: Account) -> Postmaster:
+        if not self.cluster.exists():
+            self._create_cluster(account)
+        found = (self.cluster / "PG_VERSION").read_text().strip()
+        if found != _MAJOR_VERSION:
+            raise EmbeddedPostgresError(
+                f"{self.cluster} was made by PostgreSQL {found}, and this is {_MAJOR_VERSION}"
+            )
+        self._write_access_rules(account)
+        directory = self._private_socket_dir(account)
+        settings = self._settings | {"unix_socket_directories": str(directory)}
+        log = self.data_dir / "postgres-start.log"
+        deadline = time.monotonic() + _ORPHANS_LIMIT_S
+        while True:
+            postmaster = Postmaster.spawn(self.cluster, account, settings, log=log)
+            while postmaster.alive() and not postmaster.status():
+                time.sleep(_POLL_S)
+            if postmaster.alive():
+                return postmaster
+            reason = _tail(log)
+            orphaned = "still in use" in reason or "already exists" in reason
+            if not orphaned or time.monotonic() > deadline:
+                raise EmbeddedPostgresError(f"PostgreSQL does not start: {reason}")
+            time.sleep(_POLL_S)
+
+    def _create_cluster(self, account: Account) -> None:
+        # Made under another name: one that was cut short must not look like a cluster.
+        draft = self.data_dir / "postgres.new"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        account.give(draft)
+        arguments = [
+            f"--pgdata={data_argument(draft, account)}",
+            f"--username={_SUPERUSER}",
+            "--auth=peer",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+        ]
+        if self._settings["fsync"] == "off":
+            arguments.append("--no-sync")
+        done = account.run([str(binaries(account) / "initdb"), *arguments], cwd=draft)
+        if done.returncode != 0:
+            raise EmbeddedPostgresError(f"initdb failed: {done.stderr.strip() or done.stdout}")
+        draft.rename(self.cluster)
+
+    def _write_access_rules(self, account: Account) -> None:
+        me = pwd.getpwuid(os.geteuid()).pw_name
+        users = "".join(f"pitboss {name} {_SUPERUSER}\n" for name in sorted({me, "root"}))
+        for name, text in {
+            "pg_hba.conf": "local all all peer map=pitboss\n",
+            "pg_ident.conf": users,
+        }.items():
+            path = self.cluster / name
+            path.write_text(text)
+            account.give(path)
+
+    def _private_socket_dir(self, account: Account) -> Path:
+        """A folder that nobody else can enter, with a path short enough for a socket."""
+        known = socket_dir(self.cluster)
+        if known is not None and _is_private(known, account):
+            return known
+        base = Path("/run") if account.switched else Path(tempfile.gettempdir())
+        if not os.access(base, os.W_OK) or len(os.fsencode(base)) > _MAX_SOCKET_DIR_BYTES - 20:
+            base = Path("/tmp")  # noqa: S108 - mkdtemp makes a private folder with an unused name
+        directory = Path(tempfile.mkdtemp(prefix="pitboss-", dir=base))
+        account.give(directory)
+        return directory
+
+    def _wait_until_ready(self, postmaster: Postmaster) -> None:
+        started = time.monotonic()
+        reported = started
+        while postmaster.status() != "ready":
+            now = time.monotonic()
+            if not postmaster.alive():
+                reason = _tail(self.data_dir / "postgres-start.log")
+                raise EmbeddedPostgresError(f"PostgreSQL ended while it started: {reason}")
+            if now - started > _READY_LIMIT_S:
+                raise EmbeddedPostgresError(
+                    f"PostgreSQL is not ready after {_READY_LIMIT_S:.0f} s; its log is in"
+                    f" {self.cluster / 'log'}"
+                )
+            if now - reported > _PROGRESS_EVERY_S:
+                reported = now
+                self._report(f"PostgreSQL is recovering ({now - started:.0f} s so far)")
+            time.sleep(_POLL_S)
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_private(directory: Path, account: Account) -> bool:
+    try:
+        found = directory.lstat()
+    except FileNotFoundError:
+        return False
+    mode_is_private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
+    return mode_is_private and found.st_uid == account.uid
+
+
+def _tail(log: Path) -> str:
+    text = log.read_text(errors="replace").strip() if log.exists() else ""
+    return text[-2000:] or "it said nothing"
