@@ -25,12 +25,12 @@ class SendTip(msgspec.Struct, frozen=True):
 
 
 class ReceiveTip(msgspec.Struct, frozen=True):
-    """The receiving leg. `message_id` makes it idempotent."""
+    """The receiving leg. The message's id is its `request_id`."""
 
     sender: int
     currency: str
     amount_minor: int
-    message_id: UUID
+    request_id: UUID
 
 
 class ReturnTip(msgspec.Struct, frozen=True):
@@ -39,4 +39,4 @@ class ReturnTip(msgspec.Struct, frozen=True):
     receiver: int
     currency: str
     amount_minor: int
-    message_id: UUID
+    request_id: UUID

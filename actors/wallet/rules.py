@@ -107,7 +107,7 @@ def _replay_tip(command: SendTip, made: Entry) -> Moved:
 
 
 def _receive_tip(state: WalletState, command: ReceiveTip, context: Context) -> Decision:
-    _check_delivered(state, command.message_id)
+    _check_delivered(state, command.request_id)
     opened = seeds.opening(state, context)
     fits = state.balance(command.currency).available + command.amount_minor <= MAX_MINOR
     made = entry(
@@ -116,7 +116,7 @@ def _receive_tip(state: WalletState, command: ReceiveTip, context: Context) -> D
         facts.TIP_RECEIVED if fits else facts.TIP_REFUSED,
         command.currency,
         command.amount_minor if fits else 0,
-        command.message_id,
+        command.request_id,
         counterparty=command.sender,
     )
     if fits:
@@ -129,7 +129,7 @@ def _receive_tip(state: WalletState, command: ReceiveTip, context: Context) -> D
 
 
 def _return_tip(state: WalletState, command: ReturnTip, context: Context) -> Decision:
-    _check_delivered(state, command.message_id)
+    _check_delivered(state, command.request_id)
     # Refused by the sender's own full wallet, the message waits in the outbox until there is room.
     _check_change(state, command.currency, command.amount_minor)
     made = entry(
@@ -138,7 +138,7 @@ def _return_tip(state: WalletState, command: ReturnTip, context: Context) -> Dec
         facts.TIP_RETURNED,
         command.currency,
         command.amount_minor,
-        command.message_id,
+        command.request_id,
         counterparty=command.receiver,
     )
     return Decision(None, (made,), (updated(state, made),))
@@ -162,13 +162,13 @@ def _same(made: Entry, kind: str, currency: str, amount_minor: int, counterparty
 
 def wallet_kind(games: Mapping[type, Rule]) -> Kind:
     """The kind `wallet`, with the rules of the instant games that its money plays."""
-    own: dict[type, Rule] = {
+    own: dict[Any, Rule] = {
         GetWallet: Rule(_get),
         Adjust: Rule(_adjust, _replay_adjust),
         SendTip: Rule(_send_tip, _replay_tip),
         ReceiveTip: Rule(_receive_tip, _replay_leg),
         ReturnTip: Rule(_return_tip, _replay_leg),
     }
-    rules: dict[type, Rule] = {**own, **seeds.RULES, **games}
+    rules: dict[Any, Rule] = {**own, **seeds.RULES, **games}
     assert len(rules) == len(own) + len(seeds.RULES) + len(games), "a command has two rules"
     return Kind(WALLET, rules, apply, restore, snapshot, version)

@@ -1,0 +1,1 @@
+"""Where actors live: mailboxes, hydration, commit hand-off, passivation and redelivery."""

@@ -1,0 +1,379 @@
+"""The actors of one process: who is live, and the way from a command to its committed answer."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from actors.decision import Context, Decision, Known
+from actors.kind import Kind
+from actors.runtime.actor import Actor
+from actors.runtime.alarms import Alarm, Alarms
+from actors.runtime.hydration import Hydration
+from actors.runtime.ports import Lane, Placement, Publisher, Reply, Store, Write
+from actors.runtime.post import Post
+from protocol.bounds import MAX_INBOX
+from protocol.errors import (
+    DRAINING,
+    EVICTED,
+    INTERNAL,
+    OVERLOADED,
+    STORAGE_UNAVAILABLE,
+    Failure,
+)
+
+log = logging.getLogger(__name__)
+
+# Rows between snapshots: a wallet is read back in a few milliseconds.
+SNAPSHOT_EVERY: Final = 1_000
+# How long a wallet that ran into the unique index is looked up first, so that one client's old
+# request ids cannot fail everybody's batch again and again.
+SUSPECT_MS: Final = 60_000
+
+
+class Node:
+    """All live actors of a process. Everything happens on one event loop, without locks."""
+
+    def __init__(
+        self,
+        kinds: Iterable[Kind],
+        placement: Placement,
+        store: Store,
+        post: Post,
+        publisher: Publisher,
+        clock: Callable[[], int],
+        entropy: Callable[[], str],
+        *,
+        max_live: int,
+        hydrate_timeout_s: float,
+    ) -> None:
+        self.kinds: Mapping[str, Kind] = {kind.name: kind for kind in kinds}
+        self._live: dict[str, dict[int, Actor]] = {name: {} for name in self.kinds}
+        self._placement = placement
+        self._store = store
+        self._publisher = publisher
+        self._clock = clock
+        self._context = Context(0, entropy)
+        # Live actors are memory: about 2 KB for a wallet, up to 100 KB for one that remembers all
+        # its request ids. Above the bound a command for another actor is `overloaded`.
+        self._max_live = max_live
+        self._hydration = Hydration(store, hydrate_timeout_s, self._hydrated, self._unreadable)
+        self._alarms = Alarms(self._ring, clock)
+        self._post = post
+        post.bind(self.send)
+        self._draining = False
+        self._sweep: list[Actor] = []
+
+    @property
+    def live(self) -> int:
+        """How many actors are in memory."""
+        return sum(map(len, self._live.values()))
+
+    def send(self, kind: str, key: int, command: Any, reply: Reply) -> None:
+        """Give a command to its actor. `reply` is called after everything it rests on is committed.
+
+        Never raises: a refusal, temporary ones included, goes to `reply` too.
+        """
+        actor = self._live[kind].get(key)
+        if actor is None:
+            try:
+                actor = self._awaken(kind, key)
+            except Failure as failure:
+                reply.reject(failure)
+                return
+        if actor.inbox is None:
+            self._run(actor, command, reply, False)
+        else:
+            self._wait(actor, command, reply, False)
+
+    def _wait(self, actor: Actor, command: Any, reply: Reply, retried: bool) -> None:
+        if len(actor.queue) >= MAX_INBOX:
+            reply.reject(Failure(OVERLOADED, retry_after_ms=1_000))
+        else:
+            actor.queue.append((command, reply, retried))
+
+    def _awaken(self, kind: str, key: int) -> Actor:
+        if self._draining:
+            raise Failure(DRAINING)
+        shard = self._placement.shard_of(kind, key)
+        lane = self._placement.lane_of(shard)
+        if not lane.open:
+            raise Failure(STORAGE_UNAVAILABLE)
+        if self.live >= self._max_live:
+            raise Failure(OVERLOADED, retry_after_ms=1_000)
+        actor = Actor(self.kinds[kind], key, shard, lane, self._clock())
+        self._live[kind][key] = actor
+        self._hydration.add(actor)
+        return actor
+
+    def _hydrated(self, actor: Actor) -> None:
+        alarm_ms = actor.kind.alarm(actor.state)
+        if alarm_ms is not None:
+            self._alarms.set(actor, alarm_ms)
+        self._resume(actor)
+
+    def _unreadable(self, actor: Actor) -> None:
+        self._evict(actor)
+        self._reject_inbox(actor)
+
+    def _resume(self, actor: Actor) -> None:
+        """Run what has waited, in order, until something makes it wait again."""
+        waiting = actor.inbox or deque()
+        actor.inbox = None
+        while waiting and not actor.waits:
+            self._run(actor, *waiting.popleft())
+        if waiting:
+            actor.queue.extend(waiting)
+
+    def _run(self, actor: Actor, command: Any, reply: Reply, retried: bool) -> None:
+        if actor.suspect_until_ms:
+            if actor.suspect_until_ms <= self._clock():
+                actor.suspect_until_ms = 0
+            elif actor.kind.rules[type(command)].replay is not None:
+                self._look_up(actor, command, reply, retried)
+                return
+        self._decide(actor, command, reply, retried)
+
+    def _decide(self, actor: Actor, command: Any, reply: Reply, retried: bool) -> None:
+        if actor.lane.full:
+            reply.reject(Failure(OVERLOADED, retry_after_ms=1_000))
+            return
+        context = self._context
+        context.now_ms = actor.touched_ms = self._clock()
+        kind = actor.kind
+        outcome: Decision | Failure
+        try:
+            outcome = kind.rules[type(command)].decide(actor.state, command, context)
+        except Known:
+            self._look_up(actor, command, reply, retried)
+            return
+        except Failure as failure:
+            outcome = failure
+        except Exception:
+            log.exception("the rule of %s failed", type(command).__name__)
+            outcome = Failure(INTERNAL)
+        write = Write(actor, command, reply, outcome, retried)
+        if type(outcome) is Decision and (outcome.facts or outcome.messages):
+            self._apply(actor, outcome, write)
+        elif not actor.pending:
+            self._settle(write)
+            return
+        actor.pending += 1
+        actor.lane.append(write)
+
+    def _apply(self, actor: Actor, decision: Decision, write: Write) -> None:
+        kind, state = actor.kind, actor.state
+        for fact in decision.facts:
+            kind.apply(state, fact)
+        version = kind.version(state)
+        if version - actor.snapshot_version >= SNAPSHOT_EVERY:
+            actor.snapshot_version = version
+            write.snapshot = (version, kind.snapshot(state))
+
+    def committed(self, writes: Sequence[Write]) -> None:
+        """What these writes rest on is durable: answer, tell the rooms, send the messages."""
+        for write in writes:
+            write.actor.pending -= 1
+            try:
+                self._settle(write)
+            except Exception:
+                # One caller's broken socket must not keep the others from their answers.
+                log.exception("an answer could not be given")
+
+    def _settle(self, write: Write) -> None:
+        outcome, reply = write.outcome, write.reply
+        if type(outcome) is not Decision:
+            assert isinstance(outcome, Failure)
+            reply.reject(outcome)
+            return
+        reply.resolve(outcome.reply)
+        for push in outcome.pushes:
+            self._publisher.publish(push, reply.origin)
+        for message in outcome.messages:
+            self._post.deliver(message)
+        actor = write.actor
+        if outcome.alarm_ms is not None and not actor.gone:
+            self._alarms.set(actor, outcome.alarm_ms)
+        if write.snapshot is not None:
+            self._store.put_snapshot(actor.kind, actor.key, *write.snapshot)
+
+    def _look_up(self, actor: Actor, command: Any, reply: Reply, retried: bool) -> None:
+        """Answer from the committed row, once all of this actor's facts are committed."""
+        actor.inbox = deque()
+        lookup = Lookup(self, actor, command, reply, retried)
+        if actor.pending:
+            actor.pending += 1
+            barrier = Write(actor, command, lookup, Decision(None), retried)
+            actor.lane.append(barrier)
+        else:
+            lookup.resolve(None)
+
+    def find(self, lookup: "Lookup") -> None:
+        """Read the row that a lookup asks for."""
+        self._hydration.find(lookup)
+
+    def resume(self, actor: Actor) -> None:
+        """Go on with what waits for an actor, if it is still ours."""
+        if not actor.gone:
+            self._resume(actor)
+
+    def looked_up(self, lookup: "Lookup", fact: Any | None) -> None:
+        """The row of a request id was read: replay its answer, or decide the command as new."""
+        actor, command, reply = lookup.actor, lookup.command, lookup.reply
+        if actor.gone:
+            reply.reject(Failure(STORAGE_UNAVAILABLE))
+            return
+        waiting = actor.queue
+        actor.inbox = None
+        rule = actor.kind.rules[type(command)]
+        assert rule.replay is not None
+        if fact is None:
+            self._decide(actor, command, reply, lookup.retried)
+        else:
+            try:
+                reply.resolve(rule.replay(command, fact))
+            except Failure as failure:
+                reply.reject(failure)
+        if actor.waits:
+            actor.queue.extend(waiting)
+        else:
+            actor.inbox = waiting
+            self._resume(actor)
+
+    def refused(self, writes: Sequence[Write]) -> None:
+        """Storage refused an actor's rows: read it again, and decide its commands once more."""
+        actors = {id(write.actor): write.actor for write in writes}
+        for actor in actors.values():
+            self._evict(actor)
+        for write in writes:
+            reply = write.reply.reply if isinstance(write.reply, Lookup) else write.reply
+            self._again(write.actor, write.command, reply, write.retried)
+        for actor in actors.values():
+            waiting, actor.inbox = actor.inbox or (), deque()
+            for command, reply, retried in waiting:
+                self._again(actor, command, reply, retried)
+
+    def _again(self, old: Actor, command: Any, reply: Reply, retried: bool) -> None:
+        if retried:
+            reply.reject(Failure(EVICTED))
+            return
+        try:
+            actor = self._live[old.kind.name].get(old.key) or self._awaken(old.kind.name, old.key)
+        except Failure as failure:
+            reply.reject(failure)
+            return
+        actor.suspect_until_ms = self._clock() + SUSPECT_MS
+        self._wait(actor, command, reply, True)
+
+    def lost(self, lane: Lane, writes: Sequence[Write]) -> None:
+        """A lane lost its connection: the outcome of `writes` is unknown, its actors are stale."""
+        for actors in self._live.values():
+            for actor in [actor for actor in actors.values() if actor.lane is lane]:
+                self._evict(actor)
+                self._reject_inbox(actor)
+        for write in writes:
+            write.reply.reject(Failure(STORAGE_UNAVAILABLE))
+
+    def _evict(self, actor: Actor) -> None:
+        actor.gone = True
+        self._alarms.clear(actor)
+        live = self._live[actor.kind.name]
+        if live.get(actor.key) is actor:
+            del live[actor.key]
+
+    def _reject_inbox(self, actor: Actor) -> None:
+        waiting = actor.inbox or ()
+        actor.inbox = deque()
+        for _command, reply, _retried in waiting:
+            reply.reject(Failure(STORAGE_UNAVAILABLE))
+
+    def passivate(self, idle_ms: int, limit: int) -> int:
+        """Look at up to `limit` actors, and let those go that were idle for that long.
+
+        Call it again and again: each call goes on where the last one stopped. Returns how many
+        went. Their snapshots are kept.
+        """
+        if not self._sweep:
+            self._sweep = [actor for actors in self._live.values() for actor in actors.values()]
+        looked_at, self._sweep = self._sweep[-limit:], self._sweep[:-limit]
+        before_ms = self._clock() - idle_ms
+        leaving = [a for a in looked_at if a.touched_ms <= before_ms and a.idle and not a.gone]
+        for actor in leaving:
+            version = actor.kind.version(actor.state)
+            if version > actor.snapshot_version:
+                snapshot = actor.kind.snapshot(actor.state)
+                self._store.put_snapshot(actor.kind, actor.key, version, snapshot)
+            self._evict(actor)
+        return len(leaving)
+
+    def _ring(self, actor: Actor) -> None:
+        if not actor.gone:
+            self.send(actor.kind.name, actor.key, Alarm(), NOBODY)
+
+    def drain(self) -> None:
+        """Take no new actor in; those live finish what they have."""
+        self._draining = True
+
+    def close(self) -> None:
+        """Stop the timers and reads. Nothing may be sent afterwards."""
+        self._draining = True
+        self._hydration.close()
+        self._alarms.close()
+
+
+class _Nobody:
+    """A reply that nobody waits for."""
+
+    origin = None
+
+    def resolve(self, value: Any) -> None:
+        """Nothing to tell."""
+
+    def reject(self, failure: Failure) -> None:
+        """A refused alarm rings again when the actor next sets it, or at hydration."""
+        if not failure.kind.temporary:
+            log.error("an alarm was refused: %s", failure)
+
+
+NOBODY: Final = _Nobody()
+
+
+class Lookup:
+    """A barrier's reply: when the facts before it are committed, the row is read."""
+
+    __slots__ = ("actor", "command", "node", "reply", "retried")
+
+    origin = None
+
+    def __init__(
+        self, node: Node, actor: Actor, command: Any, reply: Reply, retried: bool
+    ) -> None:
+        self.node = node
+        self.actor = actor
+        self.command = command
+        self.reply = reply
+        self.retried = retried
+
+    @property
+    def request_id(self) -> UUID:
+        """The id to look for. Every command whose rule has a replay carries one."""
+        request_id: UUID = self.command.request_id
+        return request_id
+
+    def resolve(self, _value: Any) -> None:
+        """The facts before it are committed."""
+        self.node.find(self)
+
+    def reject(self, failure: Failure) -> None:
+        """Its lane was lost, and the actor with it."""
+        self.reply.reject(failure)
+
+    def found(self, fact: Any | None) -> None:
+        """The row was read."""
+        self.node.looked_up(self, fact)
+
+    def give_up(self, failure: Failure) -> None:
+        """The row could not be read: refuse this command, and go on with those that wait."""
+        self.reply.reject(failure)
+        self.node.resume(self.actor)

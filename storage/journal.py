@@ -1,0 +1,292 @@
+"""Group commit: all that was decided while the last transaction was written goes into the next.
+
+A lane is one ordered way into PostgreSQL with its own connection, which also holds the advisory
+locks of the lane's shards: losing the right to write and losing the ability to write are one event.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Protocol
+from zlib import crc32
+
+from actors.decision import Decision, Message
+from actors.runtime.ports import Lane as LanePort
+from actors.runtime.ports import Write
+
+log = logging.getLogger(__name__)
+
+# Decisions that wait for a commit. At 40,000 a second this is half a second of work, less than a
+# caller waits before giving up. Above it commands are refused as `overloaded`.
+MAX_QUEUE: Final = 20_000
+# Rows in one transaction. Larger ones gain nothing and delay the first answer in them.
+MAX_BATCH: Final = 2_000
+# Rounds of removing an offending actor and writing the rest. An attacker would need that many
+# accounts in one batch; above it the whole batch is refused.
+MAX_REFUSALS: Final = 8
+# Tries of a batch that failed for a passing reason, and the pause before each, in seconds.
+RETRY_PAUSES_S: Final = (0.005, 0.02, 0.08)
+# Pauses between tries to connect or to win the locks, in seconds; the last one repeats.
+CONNECT_PAUSES_S: Final = (0.05, 0.1, 0.2, 0.5)
+
+
+class Refused(Exception):  # noqa: N818 - named for what storage did
+    """A constraint refused the batch. `key` is the actor whose row it was, None if unnamed."""
+
+    def __init__(self, key: int | None, reason: str) -> None:
+        super().__init__(reason)
+        self.key = key
+
+
+class Transient(Exception):  # noqa: N818 - named for what it is
+    """The batch was not written, the connection lives, and trying again may help."""
+
+
+class Lost(Exception):  # noqa: N818 - named for what happened
+    """The connection is gone: whether the batch was committed is unknown."""
+
+
+Posted = tuple[Message, int]
+"""A message and the shard of its sender."""
+
+
+class Writer(Protocol):
+    """One connection that owns its lane's shards and writes batches."""
+
+    async def write(self, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
+        """Commit all of it in one transaction. Raises Refused, Transient or Lost."""
+
+    def lost(self) -> Awaitable[None]:
+        """Completes when the connection ends by itself."""
+
+    async def close(self) -> None:
+        """Give the shards back in an orderly way."""
+
+    def terminate(self) -> None:
+        """End the connection at once."""
+
+
+class Listener(Protocol):
+    """Who is told what became of the writes: the node."""
+
+    def committed(self, writes: Sequence[Write]) -> None:
+        """They are durable."""
+
+    def refused(self, writes: Sequence[Write]) -> None:
+        """None of them is durable, nor will be."""
+
+    def lost(self, lane: LanePort, writes: Sequence[Write]) -> None:
+        """Their outcome is unknown, and the lane's shards are not ours at the moment."""
+
+
+Connect = Callable[[int, Sequence[int]], Awaitable[Writer]]
+"""Opens a lane's connection and wins the locks of its shards; raises until both are done."""
+
+
+class Lane:
+    """A queue of writes and the one connection that commits them, batch by batch."""
+
+    def __init__(
+        self,
+        number: int,
+        shards: Sequence[int],
+        connect: Connect,
+        listener: Listener,
+        commit_timeout_s: float,
+        observe: Callable[[int, float], None],
+    ) -> None:
+        self.number = number
+        self.shards = shards
+        self.open = False
+        self._connect = connect
+        self._listener = listener
+        self._commit_timeout_s = commit_timeout_s
+        self._observe = observe
+        self._queue: deque[Write] = deque()
+        self._batch: Sequence[Write] = ()
+        self._wake: asyncio.Future[None] | None = None
+        self._opened = asyncio.Event()
+        self._closing = False
+
+    @property
+    def full(self) -> bool:
+        """Whether the queue has reached its bound."""
+        return len(self._queue) >= MAX_QUEUE
+
+    @property
+    def depth(self) -> int:
+        """How many writes wait, those being written included."""
+        return len(self._queue) + len(self._batch)
+
+    def append(self, write: Write) -> None:
+        """Queue `write` for the next commit. The caller has looked at `open` and `full`."""
+        self._queue.append(write)
+        self._rouse()
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    async def wait_open(self) -> None:
+        """Until the lane's shards are ours."""
+        await self._opened.wait()
+
+    async def run(self) -> None:
+        """Own the shards and write batches until closed; after a loss, win them again."""
+        while not self._closing:
+            writer = await self._acquire()
+            if writer is None:
+                return
+            try:
+                await self._write_until_closed(writer)
+            except Lost as lost:
+                log.warning("lane %d lost its connection: %s", self.number, lost)
+                writer.terminate()
+            else:
+                await writer.close()
+            finally:
+                self._abandon()
+
+    def close(self) -> None:
+        """Write what is queued, then end `run`. Nothing may be appended afterwards."""
+        self._closing = True
+        self._rouse()
+
+    def _abandon(self) -> None:
+        self.open = False
+        self._opened.clear()
+        unsettled = [*self._batch, *self._queue]
+        self._batch = ()
+        self._queue.clear()
+        self._listener.lost(self, unsettled)
+
+    async def _acquire(self) -> Writer | None:
+        tries = 0
+        while not self._closing:
+            try:
+                writer = await self._connect(self.number, self.shards)
+            except Exception as error:
+                if tries % 20 == 0:
+                    log.warning("lane %d waits for its shards: %s", self.number, error)
+                pause_s = CONNECT_PAUSES_S[min(tries, len(CONNECT_PAUSES_S) - 1)]
+                tries += 1
+                await asyncio.sleep(pause_s)
+            else:
+                self.open = True
+                self._opened.set()
+                log.info("lane %d owns %d shards", self.number, len(self.shards))
+                return writer
+        return None
+
+    async def _write_until_closed(self, writer: Writer) -> None:
+        lost = asyncio.ensure_future(writer.lost())
+        try:
+            while True:
+                if not self._queue:
+                    if self._closing:
+                        return
+                    await self._sleep(lost)
+                    continue
+                queue = self._queue
+                self._batch = [queue.popleft() for _ in range(min(MAX_BATCH, len(queue)))]
+                await self._commit(writer)
+                batch, self._batch = self._batch, ()
+                self._listener.committed(batch)
+        finally:
+            lost.cancel()
+
+    async def _sleep(self, lost: asyncio.Future[None]) -> None:
+        self._wake = asyncio.get_running_loop().create_future()
+        await asyncio.wait((self._wake, lost), return_when=asyncio.FIRST_COMPLETED)
+        self._wake = None
+        if lost.done():
+            raise Lost("the connection ended while nothing was written")
+
+    async def _commit(self, writer: Writer) -> None:
+        """Commit the batch, less what storage refuses. Raises Lost."""
+        refusals = 0
+        while True:
+            facts, messages = _contents(self._batch)
+            if not facts and not messages:
+                return
+            began = time.perf_counter()
+            try:
+                await self._write(writer, facts, messages)
+            except Refused as refused:
+                refusals += 1
+                self._refuse(refused if refusals < MAX_REFUSALS else Refused(None, str(refused)))
+            else:
+                self._observe(len(facts), time.perf_counter() - began)
+                return
+
+    async def _write(
+        self, writer: Writer, facts: Sequence[Any], messages: Sequence[Posted]
+    ) -> None:
+        for pause_s in (*RETRY_PAUSES_S, None):
+            try:
+                async with asyncio.timeout(self._commit_timeout_s):
+                    return await writer.write(facts, messages)
+            except Transient as transient:
+                if pause_s is None:
+                    raise Lost(f"tried {len(RETRY_PAUSES_S) + 1} times: {transient}") from transient
+                log.warning("lane %d tries a batch again: %s", self.number, transient)
+                await asyncio.sleep(pause_s)
+            except TimeoutError as late:
+                raise Lost(f"no answer within {self._commit_timeout_s} s") from late
+
+    def _refuse(self, refused: Refused) -> None:
+        """Take the offending actor's writes, here and in the queue, out and give them back."""
+        log.warning("lane %d was refused a row of %s: %s", self.number, refused.key, refused)
+        named = {id(w.actor) for w in self._batch if w.actor.key == refused.key}
+        offenders = named or {id(write.actor) for write in self._batch}
+        every = [*self._batch, *self._queue]
+        self._batch = [write for write in self._batch if id(write.actor) not in offenders]
+        self._queue = deque(write for write in self._queue if id(write.actor) not in offenders)
+        self._listener.refused([write for write in every if id(write.actor) in offenders])
+
+
+def _contents(batch: Sequence[Write]) -> tuple[list[Any], list[Posted]]:
+    facts: list[Any] = []
+    messages: list[Posted] = []
+    for write in batch:
+        outcome = write.outcome
+        if type(outcome) is Decision:
+            facts.extend(outcome.facts)
+            if outcome.messages:
+                messages.extend((message, write.actor.shard) for message in outcome.messages)
+    return facts, messages
+
+
+class Journal:
+    """All lanes of a process, and which of them writes what."""
+
+    def __init__(self, lanes: Sequence[Lane], shards: int) -> None:
+        self.lanes = lanes
+        self._shards = shards
+        self._by_shard = {shard: lane for lane in lanes for shard in lane.shards}
+        assert len(self._by_shard) == shards, "every shard has exactly one lane"
+        self._salt: dict[str, int] = {}
+
+    @property
+    def open(self) -> bool:
+        """Whether every shard can be written."""
+        return all(lane.open for lane in self.lanes)
+
+    def shard_of(self, kind: str, key: int) -> int:
+        """The shard that an actor hashes into; the same in every process and version."""
+        salt = self._salt.get(kind)
+        if salt is None:
+            # Kinds are few and ours, so this does not grow.
+            salt = self._salt[kind] = crc32(kind.encode())
+        return (key + salt) % self._shards
+
+    def lane_of(self, shard: int) -> Lane:
+        """The lane that writes a shard."""
+        return self._by_shard[shard]
+
+
+def shards_of(lane: int, lanes: int, shards: int) -> list[int]:
+    """The shards of one of several lanes: dealt out in turn."""
+    return list(range(lane, shards, lanes))

@@ -1,0 +1,66 @@
+"""Messages that were committed with their facts, until their receivers have committed them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from actors.decision import Message
+from storage.rows import message_of
+
+log = logging.getLogger(__name__)
+
+# A message is delivered as soon as it is committed; one older than this has met some trouble.
+OVERDUE_MS: Final = 2_000
+# Delivered messages that wait to be deleted. More stay in the table: a sweep delivers them again,
+# the receiver knows their ids, and they come back here.
+MAX_DELIVERED: Final = 10_000
+DELETE_PAUSE_S: Final = 0.1
+
+_OVERDUE = """
+    select message_id, kind, key, command, body from outbox
+    where shard = any($1::int[]) and at_ms <= $2 order by at_ms limit $3
+"""
+_DELETE = "delete from outbox where message_id = any($1::uuid[])"
+
+
+class PostgresOutbox:
+    """The outbox of the shards that this process owns."""
+
+    def __init__(self, pool: asyncpg.Pool, shards: Sequence[int]) -> None:
+        self._pool = pool
+        self._shards = list(shards)
+        self._delivered: set[UUID] = set()
+
+    async def overdue(self, limit: int) -> Sequence[Message]:
+        """The oldest messages that have waited for OVERDUE_MS, except those being deleted."""
+        before_ms = int(time.time() * 1_000) - OVERDUE_MS
+        rows = await self._pool.fetch(_OVERDUE, self._shards, before_ms, limit)
+        return [message_of(row) for row in rows if row["message_id"] not in self._delivered]
+
+    def forget(self, message_id: UUID) -> None:
+        """Delete the message some time soon."""
+        if len(self._delivered) < MAX_DELIVERED:
+            self._delivered.add(message_id)
+
+    async def delete_delivered(self) -> None:
+        """Delete behind, until cancelled."""
+        while True:
+            await asyncio.sleep(DELETE_PAUSE_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Delete those that wait now. After a failure they are tried again."""
+        taken = list(self._delivered)
+        if not taken:
+            return
+        try:
+            await self._pool.execute(_DELETE, taken)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            log.warning("%d delivered messages could not be deleted yet: %r", len(taken), error)
+        else:
+            self._delivered.difference_update(taken)

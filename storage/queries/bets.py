@@ -1,0 +1,74 @@
+"""Bets with everything that verifies them, as far as it is revealed."""
+
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from protocol.commands.bets import BetHistory, BetRecord, GetBet, GetBets
+from protocol.errors import NOT_FOUND, Failure
+from protocol.ids import bet_id, parse_bet_id
+from storage.rows import open_seed
+from storage.vault import Vault
+
+# `revealed` is whether a later server seed exists, which is exactly when this one may be shown.
+_BETS: Final = """
+    select e.wallet_id, e.seq, e.game, e.currency, e.stake, e.payout, e.parameters, e.outcome,
+        e.pair, e.nonce, e.at_ms,
+        p.client_seed, p.server_seed_hash, p.sealed_server_seed, p.server_number,
+        exists (
+            select from wallet_seed_pairs later
+            where later.wallet_id = e.wallet_id and later.number > p.number
+                and later.server_number > p.server_number
+        ) as revealed
+    from wallet_entries e
+    join wallet_seed_pairs p on p.wallet_id = e.wallet_id and p.number = e.pair
+"""
+_PAGE: Final = f"""{_BETS}
+    where e.wallet_id = $1 and e.game is not null and ($2::bigint is null or e.seq < $2)
+    order by e.seq desc limit $3
+"""
+_ONE: Final = f"{_BETS} where e.wallet_id = $1 and e.seq = $2 and e.game is not null"
+
+
+class Bets:
+    """Queries over bets. Sealed server seeds are opened only once they are revealed."""
+
+    def __init__(self, pool: asyncpg.Pool, vault: Vault) -> None:
+        self._pool = pool
+        self._vault = vault
+
+    async def page(self, wallet_id: int, command: GetBets) -> BetHistory:
+        """A page of the wallet's bets, newest first."""
+        rows = await self._pool.fetch(_PAGE, wallet_id, command.before, command.limit + 1)
+        bets = [self._record(row) for row in rows[: command.limit]]
+        more = len(rows) > command.limit
+        return BetHistory(bets=bets, next_before=bets[-1].seq if more else None)
+
+    async def one(self, wallet_id: int | None, command: GetBet) -> BetRecord:
+        """One bet of the wallet, or of any wallet if None. Raises Failure `not_found`."""
+        parsed = parse_bet_id(command.bet_id)
+        if parsed is None or wallet_id not in (None, parsed[0]):
+            raise Failure(NOT_FOUND)
+        row = await self._pool.fetchrow(_ONE, *parsed)
+        if row is None:
+            raise Failure(NOT_FOUND)
+        return self._record(row)
+
+    def _record(self, row: Any) -> BetRecord:
+        return BetRecord(
+            bet_id=bet_id(row["wallet_id"], row["seq"]),
+            game=row["game"],
+            currency=row["currency"],
+            stake=row["stake"],
+            payout=row["payout"],
+            parameters=msgspec.json.decode(row["parameters"]),
+            outcome=msgspec.json.decode(row["outcome"]),
+            pair=row["pair"],
+            nonce=row["nonce"],
+            client_seed=row["client_seed"],
+            server_seed_hash=row["server_seed_hash"],
+            server_seed=open_seed(self._vault, row) if row["revealed"] else None,
+            seq=row["seq"],
+            at_ms=row["at_ms"],
+        )

@@ -1,0 +1,135 @@
+"""Wallets read back from PostgreSQL, and their snapshots written behind."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from heapq import merge
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from actors.kind import Kind
+from actors.runtime.ports import Stored
+from actors.wallet.facts import Entry, SeedPairIssued
+from protocol.bounds import MAX_RECENT_REQUESTS
+from storage.rows import ENTRY_COLUMNS, entry_of, pair_of
+from storage.vault import Vault
+
+log = logging.getLogger(__name__)
+
+# Snapshots that wait to be written. More are dropped: they only save time at the next hydration.
+MAX_SNAPSHOTS: Final = 10_000
+# Snapshots in one statement, and how often they are written.
+SNAPSHOT_BATCH: Final = 500
+SNAPSHOT_PAUSE_S: Final = 0.25
+
+_ENTRIES: Final = ", ".join(f"e.{column}" for column in ENTRY_COLUMNS)
+
+_SNAPSHOTS = (
+    "select wallet_id, seq, state from wallet_snapshots where wallet_id = any($1::bigint[])"
+)
+_FACTS = f"""
+    select {_ENTRIES}
+    from unnest($1::bigint[], $2::bigint[]) as w (id, after)
+    join wallet_entries e on e.wallet_id = w.id and e.seq > w.after
+    order by e.wallet_id, e.seq
+"""  # noqa: S608 - the column names are ours
+_REMEMBERED = """
+    select w.id, e.request_id
+    from unnest($1::bigint[], $2::bigint[]) as w (id, upto)
+    cross join lateral (
+        select seq, request_id from wallet_entries
+        where wallet_id = w.id and seq <= w.upto order by seq desc limit $3
+    ) e
+    order by w.id, e.seq
+"""
+# The newest pair is enough: a pair's nonce begins at its first_nonce, and only bets after it count.
+_PAIRS = """
+    select p.* from unnest($1::bigint[]) as w (id)
+    cross join lateral (
+        select * from wallet_seed_pairs where wallet_id = w.id order by number desc limit 1
+    ) p
+"""
+_FIND = f"""
+    select {_ENTRIES} from wallet_entries e where e.wallet_id = $1 and e.request_id = $2
+"""  # noqa: S608 - the column names are ours
+_PUT_SNAPSHOTS = """
+    insert into wallet_snapshots (wallet_id, seq, state)
+    select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])
+    on conflict (wallet_id) do update set seq = excluded.seq, state = excluded.state
+    where wallet_snapshots.seq < excluded.seq
+"""
+
+
+class WalletStore:
+    """The committed rows of wallets, for the runtime's reads."""
+
+    def __init__(self, pool: asyncpg.Pool, vault: Vault) -> None:
+        self._pool = pool
+        self._vault = vault
+        self._snapshots: dict[int, tuple[int, bytes]] = {}
+
+    async def hydrate(self, _kind: Kind, keys: Sequence[int]) -> dict[int, Stored]:
+        """All wallets of `keys`, each as its snapshot and the facts after it, in order."""
+        async with self._pool.acquire() as connection:
+            snapshots = {
+                row["wallet_id"]: (row["seq"], row["state"])
+                for row in await connection.fetch(_SNAPSHOTS, keys)
+            }
+            after = [snapshots[key][0] if key in snapshots else 0 for key in keys]
+            entries = _grouped(await connection.fetch(_FACTS, keys, after), "wallet_id")
+            pairs = _grouped(await connection.fetch(_PAIRS, keys), "wallet_id")
+            remembered = _grouped(
+                await connection.fetch(_REMEMBERED, keys, after, MAX_RECENT_REQUESTS), "id"
+            )
+        return {
+            key: Stored(
+                snapshots[key][1] if key in snapshots else None,
+                seq,
+                [row["request_id"] for row in remembered[key]],
+                self._in_order(entries[key], pairs[key]),
+            )
+            for key, seq in zip(keys, after, strict=True)
+        }
+
+    def _in_order(self, entries: list[Any], pairs: list[Any]) -> Iterator[Entry | SeedPairIssued]:
+        issued = (((pair["after_seq"], 1), pair_of(self._vault, pair)) for pair in pairs)
+        made = (((row["seq"], 0), entry_of(row)) for row in entries)
+        for _position, fact in merge(issued, made, key=lambda placed: placed[0]):
+            yield fact
+
+    async def find(self, _kind: Kind, key: int, request_id: UUID) -> Entry | None:
+        """The committed entry with this request id."""
+        row = await self._pool.fetchrow(_FIND, key, request_id)
+        return None if row is None else entry_of(row)
+
+    def put_snapshot(self, _kind: Kind, key: int, version: int, snapshot: bytes) -> None:
+        """Write the snapshot some time soon; dropped where too many wait already."""
+        if key in self._snapshots or len(self._snapshots) < MAX_SNAPSHOTS:
+            self._snapshots[key] = (version, snapshot)
+
+    async def write_snapshots(self) -> None:
+        """Write snapshots behind, until cancelled."""
+        while True:
+            await asyncio.sleep(SNAPSHOT_PAUSE_S)
+            await self.flush_snapshots()
+
+    async def flush_snapshots(self) -> None:
+        """Write those that wait now. A failure drops them, with a warning."""
+        while self._snapshots:
+            keys = list(self._snapshots)[:SNAPSHOT_BATCH]
+            taken = [(key, *self._snapshots.pop(key)) for key in keys]
+            try:
+                await self._pool.execute(_PUT_SNAPSHOTS, *map(list, zip(*taken, strict=True)))
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                log.warning("%d snapshots were dropped: %r", len(taken), error)
+                return
+
+
+def _grouped(rows: Sequence[Any], column: str) -> dict[int, list[Any]]:
+    grouped: dict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        grouped[row[column]].append(row)
+    return grouped

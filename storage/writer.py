@@ -1,0 +1,169 @@
+"""A lane's connection to PostgreSQL: it holds the locks of its shards and writes its batches."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Final
+
+import asyncpg
+
+from storage.journal import Lost, Posted, Refused, Transient
+from storage.rows import OUTBOX_COLUMNS, Table, message_row
+
+# The first half of every shard lock's name ("PBOS"), so that other users of the database keep
+# clear of it.
+LOCK_CLASS: Final = 0x50424F53
+
+# Kept below the patience of a caller: a connection that takes longer is no use to anybody.
+CONNECT_TIMEOUT_S: Final = 1.5
+
+# "Key (wallet_id, seq)=(17, 23) already exists." and "Failing row contains (17, 23, ...)": every
+# constraint of a fact's table begins with the actor's key.
+_KEY_IN_DETAIL = re.compile(r"\((\d+)[,)]")
+
+_LOCK = """
+    select count(*) filter (where pg_try_advisory_lock($1, shard)) from unnest($2::int[]) as shard
+"""
+_HELD = """
+    select count(*) from pg_locks
+    where locktype = 'advisory' and classid = $1::int::oid and pid = pg_backend_pid()
+      and database = (select oid from pg_database where datname = current_database())
+"""
+_BACKEND = """
+    select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()
+"""
+_END_BACKEND = """
+    select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and backend_start = $2
+"""
+
+
+class NotOurs(Exception):  # noqa: N818 - not an error: somebody else owns the shards
+    """Another process holds some of the shards, or they cannot be held on this connection."""
+
+
+class PostgresWriter:
+    """Writes facts by binary COPY, in one transaction a batch."""
+
+    def __init__(self, connection: asyncpg.Connection, tables: Mapping[type, Table]) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._ended = asyncio.get_running_loop().create_future()
+        connection.add_termination_listener(self._on_termination)
+
+    def _on_termination(self, _connection: object) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def lost(self) -> Awaitable[None]:
+        """Completes when the connection ends by itself."""
+        return asyncio.shield(self._ended)
+
+    async def write(self, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
+        """Commit all of it. Raises Refused, Transient or Lost, as the server's answer says."""
+        copies = self._sorted(facts, messages)
+        try:
+            if len(copies) == 1:
+                # A single statement is its own transaction: one round trip less for most batches.
+                await self._copy(*copies[0])
+            else:
+                async with self._connection.transaction():
+                    for table, columns, rows in copies:
+                        await self._copy(table, columns, rows)
+        except asyncpg.PostgresError as error:
+            raise _classified(error, self._connection.is_closed()) from error
+        except (OSError, asyncpg.InterfaceError) as error:
+            raise Lost(repr(error)) from error
+
+    def _sorted(
+        self, facts: Sequence[Any], messages: Sequence[Posted]
+    ) -> list[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
+        by_type: dict[type, list[tuple[Any, ...]]] = {}
+        for fact in facts:
+            kind = type(fact)
+            rows = by_type.get(kind)
+            if rows is None:
+                rows = by_type[kind] = []
+            rows.append(self._tables[kind].row(fact))
+        copies = [
+            (self._tables[kind].name, self._tables[kind].columns, rows)
+            for kind, rows in by_type.items()
+        ]
+        if messages:
+            at_ms = facts[-1].at_ms if facts else 0
+            rows = [message_row(message, shard, at_ms) for message, shard in messages]
+            copies.append(("outbox", OUTBOX_COLUMNS, rows))
+        return copies
+
+    async def _copy(
+        self, table: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]
+    ) -> None:
+        await self._connection.copy_records_to_table(table, columns=columns, records=rows)
+
+    async def close(self) -> None:
+        """Close in an orderly way, which gives the locks back."""
+        try:
+            await self._connection.close(timeout=CONNECT_TIMEOUT_S)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            self._connection.terminate()
+
+    def terminate(self) -> None:
+        """End the connection at once."""
+        self._connection.terminate()
+
+
+def _classified(error: asyncpg.PostgresError, closed: bool) -> Exception:
+    state = error.sqlstate or ""
+    reason = f"{state} {error}"
+    if closed or state.startswith(("08", "57P")):
+        return Lost(reason)
+    if state.startswith(("22", "23")):
+        named = _KEY_IN_DETAIL.search(error.detail or "")
+        return Refused(int(named.group(1)) if named else None, reason)
+    return Transient(reason)
+
+
+class Connector:
+    """Opens lanes' connections. Remembers each lane's last backend, to end it if it lingers."""
+
+    def __init__(self, dsn: str, tables: Mapping[type, Table]) -> None:
+        self._dsn = dsn
+        self._tables = tables
+        self._backends: dict[int, tuple[int, Any]] = {}
+
+    async def __call__(self, lane: int, shards: Sequence[int]) -> PostgresWriter:
+        """A writer that owns `shards`. Raises NotOurs, or what connecting raises."""
+        connection = await asyncpg.connect(
+            self._dsn,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=CONNECT_TIMEOUT_S,
+            server_settings={
+                "application_name": f"pitboss-lane-{lane}",
+                "synchronous_commit": "on",
+                "lock_timeout": "1000",
+            },
+        )
+        try:
+            await self._end_predecessor(connection, lane)
+            await self._lock(connection, shards)
+            backend = await connection.fetchrow(_BACKEND)
+            self._backends[lane] = (backend["pid"], backend["backend_start"])
+        except BaseException:
+            connection.terminate()
+            raise
+        return PostgresWriter(connection, self._tables)
+
+    async def _end_predecessor(self, connection: asyncpg.Connection, lane: int) -> None:
+        before = self._backends.get(lane)
+        if before is not None:
+            await connection.execute(_END_BACKEND, *before)
+
+    async def _lock(self, connection: asyncpg.Connection, shards: Sequence[int]) -> None:
+        won = await connection.fetchval(_LOCK, LOCK_CLASS, list(shards))
+        if won != len(shards):
+            raise NotOurs(f"another process owns {len(shards) - won} of {len(shards)} shards")
+        held = await connection.fetchval(_HELD, LOCK_CLASS)
+        if held != len(shards):
+            raise NotOurs(
+                "the locks are not held by this connection: is there a transaction pooler in "
+                "front of PostgreSQL? Connect to the server itself."
+            )
