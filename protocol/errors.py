@@ -52,6 +52,7 @@ TOKEN_REUSED = _kind(
 )
 GUESTS_OFF = _kind(2010, "guests_off", 403, "Guest accounts are not offered here.")
 PRODUCTION_REFUSES = _kind(2011, "production_refuses", 403, "This does not exist in production.")
+ACCOUNT_DISABLED = _kind(2012, "account_disabled", 403, "This account is closed.")
 
 INSUFFICIENT_BALANCE = _kind(3001, "insufficient_balance", 409, "The balance does not cover this.")
 UNKNOWN_CURRENCY = _kind(3002, "unknown_currency", 400, "That currency is not offered.")

@@ -16,7 +16,11 @@ from protocol.bounds import (
 from protocol.commands.shape import Answer, Command, Event
 
 Email = Annotated[
-    str, Meta(max_length=MAX_EMAIL_CHARS, pattern=r"\A[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s]+\Z")
+    str,
+    Meta(
+        max_length=MAX_EMAIL_CHARS,
+        pattern=r"\A[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\x00-\x1f]+\Z",
+    ),
 ]
 Username = Annotated[
     str,
@@ -50,7 +54,9 @@ class Register(Command):
 class Login(Command):
     """Log in by username or e-mail address."""
 
-    login: Annotated[str, Meta(min_length=1, max_length=MAX_EMAIL_CHARS)]
+    login: Annotated[
+        str, Meta(min_length=1, max_length=MAX_EMAIL_CHARS, pattern=r"\A[^\x00-\x1f]+\Z")
+    ]
     password: Annotated[str, Meta(min_length=1, max_length=MAX_PASSWORD_CHARS)]
 
 

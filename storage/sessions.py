@@ -1,0 +1,268 @@
+"""Sessions: families of refresh tokens, of which each works once."""
+
+from enum import Enum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from protocol.commands.auth import Role, User
+from storage.accounts_connection import borrow, to_timestamp
+
+# Devices of one person. Another log-in ends the oldest session.
+MAX_SESSIONS_PER_USER: Final = 20
+
+# Rows that one sweep removes of each table, so that its locks are short. More stay for the next.
+SWEEP_ROWS: Final = 1_000
+
+
+class Reason(Enum):
+    """Why a session was revoked."""
+
+    LOGGED_OUT = "logged_out"
+    TOKEN_REUSED = "token_reused"  # noqa: S105 - a reason, not a secret
+    TOO_MANY = "too_many"
+    DISABLED = "disabled"
+
+
+class NewToken(NamedTuple):
+    """A refresh token about to be stored: its SHA-256, and when it begins and ends."""
+
+    token_hash: bytes
+    now_ms: int
+    expires_ms: int
+
+
+class Refusal(Enum):
+    """Why a refresh token was not traded for the next."""
+
+    UNKNOWN = "unknown"
+    REVOKED = "revoked"
+    REUSED = "reused"
+    EXPIRED = "expired"
+
+
+class Rotated(NamedTuple):
+    """The next token is stored; this is whom the session belongs to, as they are now."""
+
+    session_id: UUID
+    user: User
+
+
+class Refused(NamedTuple):
+    """Nothing was issued. A reused token has revoked its session."""
+
+    refusal: Refusal
+    session_id: UUID | None = None
+
+
+def to_user(row: asyncpg.Record) -> User:
+    """The account in a row that has the columns `id, username, email, role, guest`."""
+    return User(
+        id=row["id"],
+        username=row["username"],
+        email=row["email"],
+        role=Role(row["role"]),
+        guest=row["guest"],
+    )
+
+
+async def insert(
+    connection: PoolConnectionProxy, user_id: int, session_id: UUID, token: NewToken
+) -> None:
+    """Store a new session with its first token, inside the caller's transaction."""
+    now, expires = to_timestamp(token.now_ms), to_timestamp(token.expires_ms)
+    await connection.execute(
+        "INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
+        session_id,
+        user_id,
+        now,
+        expires,
+    )
+    await _insert_token(connection, session_id, token)
+
+
+async def revoke_all(
+    connection: PoolConnectionProxy, user_id: int, now_ms: int, reason: Reason, *, keep: int = 0
+) -> list[UUID]:
+    """Revoke a user's live sessions but the newest `keep`, inside the caller's transaction.
+
+    The caller has locked the user's row, so that no session opens meanwhile.
+    """
+    rows = await connection.fetch(
+        """
+        UPDATE sessions SET revoked_at = $2, reason = $3
+        WHERE id IN (
+            SELECT id FROM sessions
+            WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
+            ORDER BY created_at DESC, id OFFSET $4
+        )
+        RETURNING id
+        """,
+        user_id,
+        to_timestamp(now_ms),
+        reason.value,
+        keep,
+    )
+    return [row["id"] for row in rows]
+
+
+async def _insert_token(connection: PoolConnectionProxy, session_id: UUID, token: NewToken) -> None:
+    await connection.execute(
+        """
+        INSERT INTO refresh_tokens (token_hash, session_id, issued_at, expires_at)
+        VALUES ($1, $2, $3, $4)
+        """,
+        token.token_hash,
+        session_id,
+        to_timestamp(token.now_ms),
+        to_timestamp(token.expires_ms),
+    )
+
+
+async def _revoke(
+    connection: PoolConnectionProxy, session_id: UUID, now_ms: int, reason: Reason
+) -> None:
+    await connection.execute(
+        "UPDATE sessions SET revoked_at = $2, reason = $3 WHERE id = $1 AND revoked_at IS NULL",
+        session_id,
+        to_timestamp(now_ms),
+        reason.value,
+    )
+
+
+class SessionStore:
+    """Sessions in PostgreSQL. Every method may raise the Failure `storage_unavailable`."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    async def open(self, user_id: int, session_id: UUID, token: NewToken) -> list[UUID] | None:
+        """Open a session; answers the older ones that had to end for it.
+
+        None: there is no such user, or it is disabled, and nothing was opened.
+        """
+        async with borrow(self._pool) as connection, connection.transaction():
+            found = await connection.fetchval(
+                "SELECT id FROM users WHERE id = $1 AND disabled_at IS NULL FOR NO KEY UPDATE",
+                user_id,
+            )
+            if found is None:
+                return None
+            ended = await revoke_all(
+                connection, user_id, token.now_ms, Reason.TOO_MANY, keep=MAX_SESSIONS_PER_USER - 1
+            )
+            await insert(connection, user_id, session_id, token)
+            return ended
+
+    async def rotate(self, token_hash: bytes, following: NewToken) -> Rotated | Refused:
+        """Use a refresh token and store the `following` one, in one transaction.
+
+        The token's row and its session's are locked, so of two parallel uses the later one finds it
+        used. That is a reuse: somebody else may hold the token, and the session is revoked.
+        """
+        async with borrow(self._pool) as connection, connection.transaction():
+            row = await connection.fetchrow(
+                """
+                SELECT t.used_at, t.expires_at, s.id AS session_id, s.revoked_at, u.disabled_at,
+                       u.id, u.username, u.email, u.role, u.guest
+                FROM refresh_tokens t
+                JOIN sessions s ON s.id = t.session_id
+                JOIN users u ON u.id = s.user_id
+                WHERE t.token_hash = $1
+                FOR NO KEY UPDATE OF t, s
+                """,
+                token_hash,
+            )
+            if row is None:
+                return Refused(Refusal.UNKNOWN)
+            refusal = _refusal(row, following.now_ms)
+            session_id: UUID = row["session_id"]
+            if refusal is Refusal.REUSED:
+                await _revoke(connection, session_id, following.now_ms, Reason.TOKEN_REUSED)
+            if refusal is not None:
+                return Refused(refusal, session_id)
+            await _advance(connection, session_id, token_hash, following)
+            return Rotated(session_id, to_user(row))
+
+    async def revoke(self, session_id: UUID, now_ms: int, reason: Reason) -> None:
+        """End a session. One that has ended already keeps its first reason."""
+        async with borrow(self._pool) as connection:
+            await _revoke(connection, session_id, now_ms, reason)
+
+    async def is_active(self, session_id: UUID, now_ms: int) -> bool:
+        """Whether the session is neither revoked nor expired, and its user not disabled."""
+        async with borrow(self._pool) as connection:
+            found = await connection.fetchval(
+                """
+                SELECT true FROM sessions s JOIN users u ON u.id = s.user_id
+                WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2
+                  AND u.disabled_at IS NULL
+                """,
+                session_id,
+                to_timestamp(now_ms),
+            )
+        return found is not None
+
+    async def sweep(self, now_ms: int) -> int:
+        """Remove expired tokens, then expired sessions without tokens; answers how many rows.
+
+        At most `SWEEP_ROWS` of each: call again while the answer is not 0. Rows that somebody has
+        locked are left for the next time.
+        """
+        now = to_timestamp(now_ms)
+        async with borrow(self._pool) as connection:
+            tokens = await connection.fetch(
+                """
+                DELETE FROM refresh_tokens WHERE token_hash IN (
+                    SELECT token_hash FROM refresh_tokens WHERE expires_at <= $1
+                    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+                )
+                RETURNING 1
+                """,
+                now,
+                SWEEP_ROWS,
+            )
+            sessions = await connection.fetch(
+                """
+                DELETE FROM sessions WHERE id IN (
+                    SELECT id FROM sessions s WHERE expires_at <= $1 AND NOT EXISTS (
+                        SELECT FROM refresh_tokens t WHERE t.session_id = s.id
+                    )
+                    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+                )
+                RETURNING 1
+                """,
+                now,
+                SWEEP_ROWS,
+            )
+        return len(tokens) + len(sessions)
+
+
+def _refusal(row: asyncpg.Record, now_ms: int) -> Refusal | None:
+    """Why the token in `row` may not be used. A reuse counts even after the token has expired."""
+    if row["revoked_at"] is not None or row["disabled_at"] is not None:
+        return Refusal.REVOKED
+    if row["used_at"] is not None:
+        return Refusal.REUSED
+    if row["expires_at"] <= to_timestamp(now_ms):
+        return Refusal.EXPIRED
+    return None
+
+
+async def _advance(
+    connection: PoolConnectionProxy, session_id: UUID, used_hash: bytes, following: NewToken
+) -> None:
+    """Mark one token used, store the next, and let the session live as long as that."""
+    await connection.execute(
+        "UPDATE refresh_tokens SET used_at = $2 WHERE token_hash = $1",
+        used_hash,
+        to_timestamp(following.now_ms),
+    )
+    await _insert_token(connection, session_id, following)
+    await connection.execute(
+        "UPDATE sessions SET expires_at = $2 WHERE id = $1",
+        session_id,
+        to_timestamp(following.expires_ms),
+    )
