@@ -47,7 +47,18 @@ async def test_a_failed_migration_leaves_nothing_behind(
     empty_database_url: str, folder: Path
 ) -> None:
     write(folder, "0003_three.sql", "CREATE TABLE three (); SELECT 1 / 0;")
-    with pytest.raises(asyncpg.DivisionByZeroError):
+    with pytest.raises(asyncpg.DivisionByZeroError) as raised:
+        await migrate(empty_database_url, folder)
+    assert raised.value.__notes__ == ["in migration 0003_three"]
+    assert await value(empty_database_url, "SELECT to_regclass('three')") is None
+    assert await value(empty_database_url, "SELECT max(version) FROM schema_migrations") == 2
+
+
+async def test_a_migration_that_cannot_be_recorded_is_not_applied(
+    empty_database_url: str, folder: Path
+) -> None:
+    write(folder, "0003_three.sql", "CREATE TABLE three (); DROP TABLE schema_migrations;")
+    with pytest.raises(asyncpg.UndefinedTableError):
         await migrate(empty_database_url, folder)
     assert await value(empty_database_url, "SELECT to_regclass('three')") is None
     assert await value(empty_database_url, "SELECT max(version) FROM schema_migrations") == 2
