@@ -1,0 +1,237 @@
+"""One Engine.IO connection: its session, its outbound queue, and the transport that carries it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from protocol import disconnects, engineio
+from protocol.disconnects import DisconnectReason, ProtocolViolation
+from protocol.engineio import Received
+
+if TYPE_CHECKING:
+    from server.sockets.engine import Engine
+
+_LOG = logging.getLogger(__name__)
+
+
+class Transport(Protocol):
+    """What carries packets: picows' WebSocket, aiohttp's, or long-polling."""
+
+    @property
+    def name(self) -> str:
+        """`websocket` or `polling`."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether packets may be written now rather than wait in the connection's queue."""
+
+    def write(self, packets: list[bytes]) -> int:
+        """Send all of `packets`, in order, in one write. The bytes it took on the wire."""
+
+    def close(self, reason: DisconnectReason) -> None:
+        """End the transport, after what was written. It reports nothing more."""
+
+    def abort(self) -> None:
+        """End the transport at once, whatever was written."""
+
+
+class MessageHandler(Protocol):
+    """Who takes a connection's messages: the Socket.IO layer. May raise `ProtocolViolation`."""
+
+    def opened(self) -> None:
+        """The open packet has been queued."""
+
+    def text(self, message: bytes) -> None:
+        """A text message, its type character included."""
+
+    def binary(self, message: bytes) -> None:
+        """A binary message."""
+
+    def closed(self, reason: DisconnectReason) -> None:
+        """Called once; nothing comes after it."""
+
+
+class Connection:
+    """One session. Packets sent in one tick of the loop leave together, in order.
+
+    What the transport cannot take waits here, bounded in bytes and packets; past either bound the
+    peer is a slow consumer and is disconnected.
+    """
+
+    __slots__ = (
+        "_candidate",
+        "_dirty",
+        "_outbound",
+        "_outbound_bytes",
+        "address",
+        "counters",
+        "ended",
+        "engine",
+        "handler",
+        "session",
+        "sid",
+        "transport",
+    )
+
+    handler: MessageHandler
+
+    def __init__(self, engine: Engine, sid: str, address: str, transport: Transport) -> None:
+        self.engine = engine
+        self.counters = engine.counters
+        self.sid = sid
+        self.address = address
+        self.transport = transport
+        self.session = engineio.Session(transport.name)
+        # Why the connection ended, once it has.
+        self.ended: DisconnectReason | None = None
+        self._candidate: Transport | None = None
+        self._outbound: list[bytes] = []
+        self._outbound_bytes = 0
+        self._dirty = False
+
+    @property
+    def writable(self) -> bool:
+        """Whether the transport takes packets now. A volatile event skips those that do not."""
+        return self.transport.writable
+
+    # Outbound.
+
+    def send(self, packets: tuple[bytes, ...]) -> None:
+        """Queue packets for the end of this tick. Harmless after the end of the connection."""
+        outbound = self._outbound
+        for packet in packets:
+            outbound.append(packet)
+            self._outbound_bytes += len(packet)
+        if not self._dirty:
+            self._dirty = True
+            self.engine.flush_soon(self)
+        options = self.engine.options
+        if (
+            self._outbound_bytes > options.max_outbound_bytes
+            or len(outbound) > options.max_outbound_packets
+        ):
+            self._overflow()
+
+    def flush(self) -> None:
+        """Write what is queued, if the transport takes it now."""
+        self._dirty = False
+        if not self._outbound or not self.transport.writable:
+            return
+        packets = self._outbound
+        self._outbound = []
+        self._outbound_bytes = 0
+        self.counters.packets_out += len(packets)
+        self.counters.bytes_out += self.transport.write(packets)
+
+    def _overflow(self) -> None:
+        """A burst within one tick is written at once; what is still too much is too slow."""
+        if self.session.phase is engineio.Phase.CLOSED:
+            self._outbound.clear()
+            self._outbound_bytes = 0
+        elif self.transport.writable:
+            self.flush()
+        else:
+            self.close(disconnects.SLOW_CONSUMER)
+
+    # Inbound.
+
+    def receive_text(self, packet: bytes) -> None:
+        """Take one text packet from the transport. The text is known to be UTF-8."""
+        self.counters.packets_in += 1
+        self.counters.bytes_in += len(packet)
+        try:
+            if packet[:1] == b"4":
+                self.handler.text(packet)
+            else:
+                self._receive_control(packet)
+        except ProtocolViolation as violation:
+            self.close(violation.reason)
+
+    def receive_binary(self, message: bytes) -> None:
+        """Take one binary message from the transport."""
+        self.counters.packets_in += 1
+        self.counters.bytes_in += len(message)
+        try:
+            self.handler.binary(message)
+        except ProtocolViolation as violation:
+            self.close(violation.reason)
+
+    def _receive_control(self, packet: bytes) -> None:
+        received = self.session.receive(packet)
+        if received is Received.PONG:
+            self.engine.pong_received(self)
+        elif received is Received.CLOSE:
+            self.close(disconnects.CLIENT_CLOSED)
+
+    def ping(self) -> None:
+        """Ask whether the peer is there."""
+        self.send((engineio.PING,))
+
+    # Upgrade.
+
+    def open_candidate(self, transport: Transport) -> None:
+        """A WebSocket wants to carry this session on. Raises `ProtocolViolation` if it may not."""
+        self.session.open_candidate()
+        self._candidate = transport
+        self.engine.upgrades.add(self)
+
+    def receive_on_candidate(self, transport: Transport, packet: bytes) -> None:
+        """Take a text packet from a WebSocket that is not yet this session's transport."""
+        if transport is not self._candidate:
+            transport.close(disconnects.UPGRADE_REFUSED)
+            return
+        try:
+            received = self.session.receive_on_candidate(packet)
+        except ProtocolViolation as violation:
+            self.drop_candidate(violation.reason)
+            return
+        if received is Received.PROBE:
+            transport.write([engineio.PROBE_PONG])
+            # A poll that waits is answered, so that the client can pause polling.
+            if self.transport.writable and not self._outbound:
+                self.transport.write([engineio.NOOP])
+        else:
+            self._upgraded(transport)
+
+    def drop_candidate(self, reason: DisconnectReason) -> None:
+        """The upgrade has failed; the session goes on with polling."""
+        candidate, self._candidate = self._candidate, None
+        self.engine.upgrades.discard(self)
+        self.session.drop_candidate()
+        if candidate is not None:
+            candidate.close(reason)
+
+    def _upgraded(self, transport: Transport) -> None:
+        polling, self.transport, self._candidate = self.transport, transport, None
+        self.engine.upgrades.discard(self)
+        self.engine.upgraded(self, polling.name)
+        if polling.writable:
+            polling.write([engineio.NOOP])
+        self.flush()
+
+    # The end.
+
+    def transport_lost(self, transport: Transport, reason: DisconnectReason) -> None:
+        """A transport has gone by itself."""
+        if transport is self._candidate:
+            self.drop_candidate(reason)
+        elif transport is self.transport:
+            self.close(reason)
+
+    def close(self, reason: DisconnectReason) -> None:
+        """End the connection: what is queued is written first where the transport takes it."""
+        if not self.session.close():
+            return
+        self.ended = reason
+        self.engine.forget(self, reason)
+        try:
+            self.handler.closed(reason)
+        except Exception:
+            _LOG.exception("the handler of a closing connection failed")
+        self.flush()
+        if self._candidate is not None:
+            self._candidate.close(reason)
+            self._candidate = None
+        self.transport.close(reason)
+        self._outbound.clear()

@@ -1,0 +1,32 @@
+"""What the socket layer has done, as plain numbers for the metrics page."""
+
+from collections import Counter
+
+
+class Counters:
+    """Totals since the start, and connections open now. Read them; only this layer writes."""
+
+    __slots__ = (
+        "bytes_in",
+        "bytes_out",
+        "disconnects",
+        "open_by_transport",
+        "opened",
+        "packets_in",
+        "packets_out",
+        "refused",
+        "upgrades",
+    )
+
+    def __init__(self) -> None:
+        self.open_by_transport: Counter[str] = Counter()
+        self.opened = 0
+        self.upgrades = 0
+        self.packets_in = 0
+        self.packets_out = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        # By the name of their reason (protocol/disconnects.py).
+        self.disconnects: Counter[str] = Counter()
+        # Handshakes by the code of the error they were told (protocol/errors.py).
+        self.refused: Counter[str] = Counter()

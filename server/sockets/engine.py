@@ -1,0 +1,151 @@
+"""All Engine.IO connections of this process: handshakes, heartbeats, flushes and their end."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from protocol import disconnects, engineio
+from protocol.disconnects import DisconnectReason
+from server.sockets.admission import Admission
+from server.sockets.connection import Connection, MessageHandler, Transport
+from server.sockets.counters import Counters
+from server.sockets.deadlines import SLICE_S, Deadlines
+from server.sockets.options import SocketOptions
+
+_LOG = logging.getLogger(__name__)
+
+# 120 bits: the session id alone gives access to a long-polling session.
+SID_BYTES: Final = 15
+
+HandlerFactory = Callable[[Connection], MessageHandler]
+
+
+class Engine:
+    """The registry of connections. One timer per kind of deadline serves them all."""
+
+    __slots__ = (
+        "_dirty",
+        "_flush_scheduled",
+        "_loop",
+        "_make_handler",
+        "admission",
+        "closing",
+        "connections",
+        "counters",
+        "options",
+        "pings",
+        "pongs",
+        "upgrades",
+    )
+
+    def __init__(self, options: SocketOptions, make_handler: HandlerFactory) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._make_handler = make_handler
+        self.options = options
+        self.admission = Admission(options)
+        self.counters = Counters()
+        self.connections: dict[str, Connection] = {}
+        self._dirty: list[Connection] = []
+        self._flush_scheduled = False
+        self.pings: Deadlines[Connection] = Deadlines(options.ping_interval_ms / 1000, self._ping)
+        self.pongs: Deadlines[Connection] = Deadlines(
+            options.ping_timeout_ms / 1000, lambda gone: gone.close(disconnects.PING_TIMEOUT)
+        )
+        self.upgrades: Deadlines[Connection] = Deadlines(
+            options.upgrade_timeout_ms / 1000,
+            lambda stuck: stuck.drop_candidate(disconnects.UPGRADE_TIMEOUT),
+        )
+        # WebSockets that were told to close and have not answered.
+        self.closing: Deadlines[Transport] = Deadlines(
+            options.close_timeout_ms / 1000, lambda silent: silent.abort()
+        )
+
+    def open(self, address: str, transport: Transport) -> Connection:
+        """Open a session that admission has just let in, and queue its open packet."""
+        connection = Connection(self, secrets.token_urlsafe(SID_BYTES), address, transport)
+        self.connections[connection.sid] = connection
+        self.admission.enter(address)
+        self.counters.opened += 1
+        self.counters.open_by_transport[transport.name] += 1
+        self.pings.add(connection)
+        connection.send((self._open_packet(connection.sid, transport.name),))
+        connection.handler = self._make_handler(connection)
+        connection.handler.opened()
+        return connection
+
+    def _open_packet(self, sid: str, transport: str) -> bytes:
+        options = self.options
+        upgrades = [engineio.WEBSOCKET] if transport == engineio.POLLING else []
+        return engineio.encode_open(
+            engineio.Handshake(
+                sid,
+                upgrades,
+                options.ping_interval_ms,
+                options.ping_timeout_ms,
+                options.max_payload_bytes,
+            )
+        )
+
+    def upgraded(self, connection: Connection, previous: str) -> None:
+        """A connection has moved to another transport."""
+        self.counters.upgrades += 1
+        self.counters.open_by_transport[previous] -= 1
+        self.counters.open_by_transport[connection.transport.name] += 1
+
+    def forget(self, connection: Connection, reason: DisconnectReason) -> None:
+        """A connection has ended."""
+        del self.connections[connection.sid]
+        self.counters.open_by_transport[connection.transport.name] -= 1
+        self.counters.disconnects[reason.name] += 1
+        for deadlines in (self.pings, self.pongs, self.upgrades):
+            deadlines.discard(connection)
+        self.admission.release(connection.address)
+
+    def _ping(self, connection: Connection) -> None:
+        connection.ping()
+        self.pongs.add(connection)
+
+    def pong_received(self, connection: Connection) -> None:
+        """The peer is there; ask again after the interval."""
+        if connection in self.pongs:
+            self.pongs.discard(connection)
+            self.pings.add(connection)
+
+    def flush_soon(self, connection: Connection) -> None:
+        """Write the connection's packets at the end of this tick of the loop."""
+        self._dirty.append(connection)
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            try:
+                connection.flush()
+            except Exception:
+                _LOG.exception("a connection could not be written")
+                connection.close(disconnects.INTERNAL)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Close every connection so that clients reconnect elsewhere; within `timeout_s`."""
+        self.admission.draining = True
+        end = self._loop.time() + timeout_s
+        pause_at = self._loop.time() + SLICE_S
+        for connection in list(self.connections.values()):
+            connection.close(disconnects.DRAINING)
+            if (now := self._loop.time()) > pause_at and now < end:
+                await asyncio.sleep(0)
+                pause_at = self._loop.time() + SLICE_S
+
+    def close(self) -> None:
+        """End at once: every connection, every timer."""
+        for connection in list(self.connections.values()):
+            connection.close(disconnects.SERVER_CLOSED)
+        for transport in self.closing.keys():
+            transport.abort()
+        for deadlines in (self.pings, self.pongs, self.upgrades, self.closing):
+            deadlines.close()

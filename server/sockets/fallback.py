@@ -1,0 +1,150 @@
+"""Engine.IO over aiohttp's WebSocket, for an upgrade on a connection that was kept alive.
+
+A proxy such as nginx reuses its connections, so that an upgrade may follow other requests; aiohttp
+has the connection then. Slower than picows, the same to everyone above.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from aiohttp import WSMsgType, web
+
+from protocol import disconnects, engineio
+from protocol.disconnects import DisconnectReason, ProtocolViolation
+from protocol.engineio import Binary
+
+if TYPE_CHECKING:
+    from server.sockets.connection import Connection
+    from server.sockets.engine import Engine
+
+_LOG = logging.getLogger(__name__)
+
+
+class FallbackWebSocket:
+    """One WebSocket on aiohttp. Its request's task reads; one more task writes."""
+
+    __slots__ = (
+        "_closed",
+        "_connection",
+        "_engine",
+        "_is_candidate",
+        "_packets",
+        "_response",
+        "_wake",
+    )
+
+    name = engineio.WEBSOCKET
+
+    def __init__(self, engine: Engine, response: web.WebSocketResponse) -> None:
+        self._engine = engine
+        self._response = response
+        self._connection: Connection | None = None
+        self._is_candidate = False
+        # Taken from the connection's bounded queue, and taken again only when these are written.
+        self._packets: list[bytes] = []
+        self._wake = asyncio.Event()
+        self._closed: DisconnectReason | None = None
+
+    @property
+    def writable(self) -> bool:
+        """What was written last has reached the network's buffer."""
+        return not self._packets and self._closed is None
+
+    def write(self, packets: list[bytes]) -> int:
+        """Hand packets to the writing task."""
+        self._packets += packets
+        self._wake.set()
+        return sum(map(len, packets))
+
+    def close(self, reason: DisconnectReason) -> None:
+        """Close after what was written; the writing task does it."""
+        if self._closed is None:
+            self._closed = reason
+            self._wake.set()
+
+    def abort(self) -> None:
+        """Cut the network connection."""
+        self.close(disconnects.SERVER_CLOSED)
+
+    async def serve(self, address: str, upgrading: Connection | None) -> None:
+        """Carry a session until either side ends it."""
+        writer = asyncio.get_running_loop().create_task(self._write_packets())
+        try:
+            self._open(address, upgrading)
+            await self._read_packets()
+        finally:
+            if self._connection is not None:
+                self._connection.transport_lost(self, disconnects.TRANSPORT_CLOSED)
+            self.close(disconnects.TRANSPORT_CLOSED)
+            await writer
+
+    def _open(self, address: str, upgrading: Connection | None) -> None:
+        if upgrading is None:
+            self._connection = self._engine.open(address, self)
+            return
+        self._connection = upgrading
+        self._is_candidate = True
+        try:
+            upgrading.open_candidate(self)
+        except ProtocolViolation as violation:
+            self.close(violation.reason)
+
+    async def _read_packets(self) -> None:
+        async for message in self._response:
+            if self._closed is not None:
+                return
+            if message.type is WSMsgType.TEXT:
+                self._receive_text(message.data.encode())
+            elif message.type is WSMsgType.BINARY:
+                self._receive_binary(message.data)
+
+    def _receive_text(self, packet: bytes) -> None:
+        assert self._connection is not None
+        if self._is_candidate:
+            self._connection.receive_on_candidate(self, packet)
+            self._is_candidate = self._connection.transport is not self
+        else:
+            self._connection.receive_text(packet)
+
+    def _receive_binary(self, message: bytes) -> None:
+        assert self._connection is not None
+        if self._is_candidate:
+            self._connection.drop_candidate(disconnects.BAD_PROBE)
+        else:
+            self._connection.receive_binary(Binary(message))
+
+    async def _write_packets(self) -> None:
+        """Write what there is until the end; a write waits while the network's buffer is full."""
+        try:
+            while self._packets or self._closed is None:
+                if not self._packets:
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                await self._write_some()
+            assert self._closed is not None
+            await self._close_response(self._closed)
+        except ConnectionError:
+            self._packets.clear()
+
+    async def _write_some(self) -> None:
+        packets = self._packets
+        for packet in packets:
+            if isinstance(packet, Binary):
+                await self._response.send_bytes(packet)
+            else:
+                await self._response.send_str(packet.decode())
+        self._packets = self._packets[len(packets) :]
+        if self.writable and self._connection is not None and not self._is_candidate:
+            self._connection.flush()
+
+    async def _close_response(self, reason: DisconnectReason) -> None:
+        timeout_s = self._engine.options.close_timeout_ms / 1000
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._response.close(code=reason.close_code, message=reason.message.encode())
+        except TimeoutError:
+            _LOG.debug("a peer did not answer the close frame")

@@ -1,0 +1,235 @@
+"""The one listening port: each connection's first request decides who speaks with it.
+
+A WebSocket upgrade for a Socket.IO session goes to picows; everything else (pages, HTTP calls,
+long-polling, and whatever is not quite right) goes to aiohttp, which also has the answers to
+broken requests. A later upgrade on a connection that aiohttp keeps alive is served by aiohttp.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+from base64 import b64decode
+from collections.abc import Callable
+from typing import Final, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from picows import WSAutoPingStrategy
+from picows.picows import WSProtocol
+
+from protocol import engineio
+from protocol.bounds import MAX_FIRST_REQUEST_BYTES
+from protocol.errors import Failure
+from server.sockets.deadlines import Deadlines
+from server.sockets.engine import Engine
+from server.sockets.handshake import Handshake, read_handshake
+from server.sockets.websocket import LOGGER, WebSocket
+
+HttpProtocolFactory = Callable[[], asyncio.Protocol]
+
+# The smallest that picows has; it grows with what a client sends. Idle connections stay small.
+_READ_BUFFER_BYTES: Final = 2_048
+_HEAD_END: Final = b"\r\n\r\n"
+_WEBSOCKET_KEY_BYTES: Final = 16
+
+
+class Listener:
+    """Accepts connections on any number of ports. `make_http` makes aiohttp's protocols."""
+
+    def __init__(self, engine: Engine, make_http: HttpProtocolFactory) -> None:
+        self.engine = engine
+        self.make_http = make_http
+        self.peeking: Deadlines[FirstRequest] = Deadlines(
+            engine.options.request_timeout_ms / 1000, lambda slow: slow.abort()
+        )
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, host: str, port: int) -> int:
+        """Listen on an address; port 0 takes a free one. The port, as it is."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: FirstRequest(self), host, port, backlog=_BACKLOG, reuse_address=True
+        )
+        self._servers.append(server)
+        return cast(int, server.sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Accept no more. Connections that are open stay."""
+        for server in self._servers:
+            server.close()
+        for waiting in self.peeking.keys():
+            waiting.abort()
+        self.peeking.close()
+
+
+# A reconnecting crowd arrives within a second; the kernel cuts this to its own bound.
+_BACKLOG: Final = 4_096
+
+
+class FirstRequest(asyncio.Protocol):
+    """Reads the head of a connection's first request, then hands the connection on.
+
+    The head is bounded in bytes (a longer one is handed on for aiohttp to refuse) and in time
+    (a slower one is cut off).
+    """
+
+    __slots__ = ("_data", "_listener", "_transport")
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._data = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the time for the first request."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._listener.peeking.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the end of the head."""
+        self._data += data
+        head_bytes = self._data.find(_HEAD_END)
+        if head_bytes < 0 and len(self._data) < MAX_FIRST_REQUEST_BYTES:
+            return
+        self._listener.peeking.discard(self)
+        upgrade = read_upgrade(self._data[:head_bytes]) if head_bytes >= 0 else None
+        if upgrade is None or not self._to_picows(upgrade, self._data[head_bytes + 4 :]):
+            self._to_aiohttp()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer went before its first request was whole."""
+        self._listener.peeking.discard(self)
+
+    def abort(self) -> None:
+        """The first request took too long."""
+        assert self._transport is not None
+        self._transport.abort()
+
+    def _to_aiohttp(self) -> None:
+        transport, self._transport = self._transport, None
+        assert transport is not None
+        protocol = self._listener.make_http()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(self._data)
+
+    def _to_picows(self, upgrade: Upgrade, rest: bytes) -> bool:
+        """Hand the connection to picows if its handshake is right. False leaves it to aiohttp."""
+        transport = self._transport
+        assert transport is not None
+        handshake = self._handshake(upgrade, transport)
+        if handshake is None:
+            return False
+        self._transport = None
+        socket = WebSocket(self._listener.engine, handshake.address, handshake.connection)
+        protocol = _picows_protocol(socket, self._listener.engine.options.max_payload_bytes)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        _feed(protocol, upgrade.request() + rest)
+        return True
+
+    def _handshake(self, upgrade: Upgrade, transport: asyncio.Transport) -> Handshake | None:
+        engine = self._listener.engine
+        try:
+            target = urlsplit(upgrade.target)
+            query = dict(parse_qsl(target.query))
+            if target.path != engine.options.path:
+                return None
+            peer = peer_address(transport)
+            handshake = read_handshake(engine, query, upgrade.headers, peer)
+        except (ValueError, Failure):
+            return None
+        return handshake if handshake.transport == engineio.WEBSOCKET else None
+
+
+class Upgrade:
+    """A request that asks, rightly, for a WebSocket."""
+
+    __slots__ = ("headers", "target")
+
+    def __init__(self, target: str, headers: dict[str, str]) -> None:
+        self.target = target
+        self.headers = headers
+
+    def request(self) -> bytes:
+        """The request with what picows needs and no more: it keeps what it is given, and does
+        not know that `Connection` may hold more than one word."""
+        key = self.headers["Sec-Websocket-Key"]
+        return (
+            f"GET {self.target} HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+        ).encode()
+
+
+def read_upgrade(head: bytes) -> Upgrade | None:
+    """The WebSocket upgrade that the head of a request asks for; None for any other request."""
+    try:
+        lines = head.decode("ascii").split("\r\n")
+    except UnicodeDecodeError:
+        return None
+    words = lines[0].split(" ")
+    if len(words) != 3 or words[0] != "GET" or words[2] != "HTTP/1.1":
+        return None
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        name, colon, value = line.partition(":")
+        title = name.title()
+        # A header given twice, folded or broken is left to aiohttp's parser to judge.
+        if not colon or title in headers or name != name.strip():
+            return None
+        headers[title] = value.strip(" \t")
+    return Upgrade(words[1], headers) if _asks_for_websocket(headers) else None
+
+
+def _asks_for_websocket(headers: dict[str, str]) -> bool:
+    connection = headers.get("Connection", "").lower()
+    try:
+        key = b64decode(headers.get("Sec-Websocket-Key", ""), validate=True)
+    except binascii.Error:
+        return False
+    return (
+        headers.get("Upgrade", "").lower() == "websocket"
+        and "upgrade" in [word.strip() for word in connection.split(",")]
+        and headers.get("Sec-Websocket-Version") == "13"
+        and len(key) == _WEBSOCKET_KEY_BYTES
+        and headers.get("Content-Length", "0") == "0"
+        and "Transfer-Encoding" not in headers
+    )
+
+
+def peer_address(transport: asyncio.BaseTransport | None) -> str:
+    """The address at the other end of the network connection."""
+    peer = transport.get_extra_info("peername") if transport is not None else None
+    return str(peer[0]) if isinstance(peer, tuple) else ""
+
+
+def _picows_protocol(socket: WebSocket, max_frame_bytes: int) -> WSProtocol:
+    """A server's picows protocol whose handshake always succeeds; no timers, no auto-ping."""
+    return WSProtocol(
+        None,
+        None,
+        False,
+        lambda request: socket,
+        LOGGER,
+        True,
+        None,
+        False,
+        0,
+        0,
+        WSAutoPingStrategy.PING_WHEN_IDLE,
+        True,
+        max_frame_bytes,
+        None,
+        _READ_BUFFER_BYTES,
+    )
+
+
+def _feed(protocol: WSProtocol, data: bytes) -> None:
+    """Give a buffered protocol bytes that were read already, as much at a time as it takes."""
+    view = memoryview(data)
+    while view:
+        buffer = protocol.get_buffer(-1)
+        count = min(len(view), len(buffer))
+        buffer[:count] = view[:count]
+        protocol.buffer_updated(count)
+        view = view[count:]

@@ -1,0 +1,37 @@
+"""What can be set about the socket layer."""
+
+from dataclasses import dataclass
+
+from protocol.bounds import DEFAULT_MAX_PAYLOAD_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOptions:
+    """Times and bounds of the socket layer; the defaults suit a public server."""
+
+    # The Socket.IO clients' default.
+    path: str = "/socket.io/"
+    # As the reference server has it: a dead peer is noticed within 45 s.
+    ping_interval_ms: int = 25_000
+    ping_timeout_ms: int = 20_000
+    max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
+    # From the first byte to the end of the first request's head, and of a polling body.
+    request_timeout_ms: int = 10_000
+    # From the handshake to the first joined namespace; also how long a token check may take.
+    connect_timeout_ms: int = 10_000
+    upgrade_timeout_ms: int = 10_000
+    # How long a closing WebSocket may take to answer before it is cut off.
+    close_timeout_ms: int = 2_000
+    # Sessions at 9 kB each; more are told `overloaded`. As many plain HTTP connections may be open.
+    max_connections: int = 20_000
+    # A household or a small office behind one address; more are told `too_many_connections`.
+    max_connections_per_ip: int = 200
+    retry_after_ms: int = 5_000
+    # What waits for one slow client. A healthy one has a few packets here for less than a tick;
+    # reaching either bound is `slow_consumer`.
+    max_outbound_bytes: int = 1_048_576
+    max_outbound_packets: int = 4_096
+    # Origins that browsers may connect from; None is any, which is safe as no cookie counts here.
+    allowed_origins: frozenset[str] | None = None
+    # Addresses of proxies whose X-Forwarded-For is believed.
+    trusted_proxies: frozenset[str] = frozenset()

@@ -1,0 +1,152 @@
+"""Engine.IO over HTTP long-polling: a GET waits for packets, a POST brings them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from aiohttp import web
+
+from protocol import disconnects, engineio
+from protocol.disconnects import DisconnectReason, ProtocolViolation
+from protocol.engineio import Binary
+from protocol.errors import MALFORMED, Failure
+from server.sockets.connection import Connection
+from server.sockets.engine import Engine
+from server.sockets.handshake import error_response
+
+_TEXT: Final = "text/plain; charset=UTF-8"
+
+
+class Polling:
+    """The transport of a session that polls: writable while a GET waits."""
+
+    __slots__ = ("_answer", "_closed", "connection")
+
+    name = engineio.POLLING
+    connection: Connection
+
+    def __init__(self) -> None:
+        self._answer: asyncio.Future[bytes] | None = None
+        self._closed = False
+
+    @property
+    def writable(self) -> bool:
+        """A GET waits."""
+        return self._answer is not None and not self._closed
+
+    def write(self, packets: list[bytes]) -> int:
+        """Answer the GET that waits."""
+        assert self._answer is not None, "only written while writable"
+        payload = engineio.encode_payload(packets)
+        answer, self._answer = self._answer, None
+        if not answer.done():
+            answer.set_result(payload)
+        return len(payload)
+
+    def close(self, reason: DisconnectReason) -> None:
+        """End the GET that waits: told so, or with nothing if it was the client who closed."""
+        if self.writable:
+            asked = reason is disconnects.CLIENT_CLOSED
+            self.write([engineio.NOOP if asked else engineio.CLOSE])
+        self._closed = True
+
+    def abort(self) -> None:
+        """There is nothing to cut: a GET ends with its answer."""
+
+    async def poll(self) -> bytes:
+        """The body for a GET: what is queued, or what comes next. One at a time."""
+        assert self._answer is None, "the session refuses a second poll"
+        self._answer = asyncio.get_running_loop().create_future()
+        answer = self._answer
+        session = self.connection.session
+        self.connection.flush()
+        if not answer.done() and session.phase is engineio.Phase.UPGRADING:
+            # The client waits for this poll's end before it moves to the WebSocket.
+            self.write([engineio.NOOP])
+        try:
+            return await answer
+        finally:
+            self._answer = None
+
+
+async def open_session(engine: Engine, address: str) -> web.Response:
+    """Answer the GET that opens a session."""
+    transport = Polling()
+    transport.connection = engine.open(address, transport)
+    return _text(await transport.poll())
+
+
+async def receive(connection: Connection) -> web.Response:
+    """Answer a GET of a session, once there is something to say."""
+    connection.engine.pongs.run_due()
+    try:
+        connection.session.begin_poll()
+    except ProtocolViolation as violation:
+        return _refuse(connection, violation)
+    transport = connection.transport
+    assert isinstance(transport, Polling), "the session polls"
+    try:
+        return _text(await transport.poll())
+    except asyncio.CancelledError:
+        connection.close(disconnects.TRANSPORT_CLOSED)
+        raise
+    finally:
+        connection.session.end_poll()
+
+
+async def send(connection: Connection, request: web.Request) -> web.Response:
+    """Take the packets of a POST."""
+    try:
+        connection.session.begin_post()
+    except ProtocolViolation as violation:
+        return _refuse(connection, violation)
+    try:
+        packets = engineio.decode_payload(await _read_body(connection, request))
+    except ProtocolViolation as violation:
+        connection.close(violation.reason)
+        return _error(violation.reason)
+    finally:
+        connection.session.end_post()
+    for packet in packets:
+        if isinstance(packet, Binary):
+            connection.receive_binary(packet)
+        else:
+            connection.receive_text(packet)
+        if connection.ended is not None:
+            break
+    if connection.ended in (None, disconnects.CLIENT_CLOSED):
+        return _text(b"ok")
+    return _error(connection.ended)
+
+
+async def _read_body(connection: Connection, request: web.Request) -> bytes:
+    """The body, bounded in bytes and in time."""
+    options = connection.engine.options
+    if (request.content_length or 0) > options.max_payload_bytes:
+        raise ProtocolViolation(disconnects.TOO_LARGE)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(options.request_timeout_ms / 1000):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > options.max_payload_bytes:
+                    raise ProtocolViolation(disconnects.TOO_LARGE)
+    except TimeoutError:
+        raise ProtocolViolation(disconnects.TRANSPORT_CLOSED) from None
+    return bytes(body)
+
+
+def _refuse(connection: Connection, violation: ProtocolViolation) -> web.Response:
+    """A request that may not be: the session ends too, unless it goes on over its WebSocket."""
+    if violation.reason is not disconnects.SESSION_UPGRADED:
+        connection.close(violation.reason)
+    return _error(violation.reason)
+
+
+def _text(body: bytes) -> web.Response:
+    return web.Response(body=body, headers={"Content-Type": _TEXT, "Cache-Control": "no-store"})
+
+
+def _error(reason: DisconnectReason) -> web.Response:
+    return error_response(Failure(MALFORMED, reason=reason.name, explanation=reason.message))

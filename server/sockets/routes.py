@@ -1,0 +1,83 @@
+"""The socket layer's door in the aiohttp application: long-polling, and WebSockets it was handed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from protocol import engineio
+from protocol.errors import MALFORMED, Failure
+from server.sockets import polling
+from server.sockets.connection import Connection
+from server.sockets.engine import Engine
+from server.sockets.fallback import FallbackWebSocket
+from server.sockets.handshake import error_response, read_handshake
+from server.sockets.listener import peer_address
+
+_PREFLIGHT_SECONDS: Final = "600"
+
+
+class SocketRoutes:
+    """Handles every request for the Socket.IO path that is not picows' from its first byte."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the path in an application."""
+        app.router.add_route("*", self._engine.options.path, self.handle)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, refusals included."""
+        try:
+            response = await self._dispatch(request)
+        except Failure as failure:
+            self._engine.counters.refused[failure.kind.code] += 1
+            response = error_response(failure)
+        if not response.prepared:
+            self._allow_origin(request, response)
+        return response
+
+    async def _dispatch(self, request: web.Request) -> web.StreamResponse:
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(status=204)
+        peer = peer_address(request.transport)
+        handshake = read_handshake(self._engine, request.query, request.headers, peer)
+        connection = handshake.connection
+        if handshake.transport == engineio.WEBSOCKET:
+            if request.method != hdrs.METH_GET:
+                raise Failure(MALFORMED, reason="a WebSocket begins with GET")
+            return await self._serve_websocket(request, handshake.address, connection)
+        if connection is None:
+            if request.method != hdrs.METH_GET:
+                raise Failure(MALFORMED, reason="a session is opened with GET")
+            return await polling.open_session(self._engine, handshake.address)
+        if request.method == hdrs.METH_GET:
+            return await polling.receive(connection)
+        if request.method == hdrs.METH_POST:
+            return await polling.send(connection, request)
+        raise Failure(MALFORMED, reason="polling is done with GET and POST")
+
+    async def _serve_websocket(
+        self, request: web.Request, address: str, upgrading: Connection | None
+    ) -> web.StreamResponse:
+        response = web.WebSocketResponse(
+            max_msg_size=self._engine.options.max_payload_bytes, compress=False, autoclose=False
+        )
+        await response.prepare(request)
+        await FallbackWebSocket(self._engine, response).serve(address, upgrading)
+        return response
+
+    def _allow_origin(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Let pages of allowed origins read the answer (no cookie is ever part of it)."""
+        origin = request.headers.get(hdrs.ORIGIN)
+        allowed = self._engine.options.allowed_origins
+        if origin is None or (allowed is not None and origin not in allowed):
+            return
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+        response.headers[hdrs.VARY] = hdrs.ORIGIN
+        if request.method == hdrs.METH_OPTIONS:
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST"
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = "Content-Type, Authorization"
+            response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = _PREFLIGHT_SECONDS

@@ -1,0 +1,80 @@
+"""The Socket.IO server: an application behind a port, its hub, and everything that listens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from protocol import disconnects, socketio
+from protocol.socketio import Argument
+from server.hub import Hub
+from server.sockets.client import Client
+from server.sockets.connection import Connection
+from server.sockets.counters import Counters
+from server.sockets.deadlines import Deadlines
+from server.sockets.engine import Engine
+from server.sockets.options import SocketOptions
+from server.sockets.socket import Ack, Socket
+
+
+class SocketApplication(Protocol):
+    """What the layer serves. `event` is the hot path: it is synchronous and must not block."""
+
+    @property
+    def namespaces(self) -> frozenset[str]:
+        """The namespaces that exist."""
+
+    async def connect(self, socket: Socket, auth: Mapping[str, Any]) -> None:
+        """Let a client in, or raise the `Failure` it is told. Cancelled if the client goes."""
+
+    def event(self, socket: Socket, name: str, args: Sequence[Argument], ack: Ack | None) -> None:
+        """Take an event. Arguments are undecoded JSON, or objects where it has attachments."""
+
+    def disconnected(self, socket: Socket, reason: str) -> None:
+        """Called once for each socket that `connect` let in. It has left its rooms already."""
+
+
+class SocketServer:
+    """Serves one application. Made inside the running loop; `engine` takes the transports."""
+
+    __slots__ = ("application", "engine", "hub", "options", "sockets", "unjoined")
+
+    def __init__(self, options: SocketOptions, application: SocketApplication) -> None:
+        self.options = options
+        self.application = application
+        self.hub = Hub()
+        self.sockets = 0
+        self.engine = Engine(options, self._make_client)
+        self.unjoined: Deadlines[Client] = Deadlines(
+            options.connect_timeout_ms / 1000,
+            lambda client: client.connection.close(disconnects.CONNECT_TIMEOUT),
+        )
+
+    @property
+    def counters(self) -> Counters:
+        """What this layer has done."""
+        return self.engine.counters
+
+    def _make_client(self, connection: Connection) -> Client:
+        return Client(self, connection)
+
+    async def drain(self, timeout_s: float, retry_after_ms: int) -> None:
+        """Refuse new sessions, tell every client to reconnect, and close; within `timeout_s`."""
+        self.engine.admission.draining = True
+        packets: dict[str, socketio.Encoded] = {
+            namespace: socketio.encode_event(
+                namespace, "server:draining", ({"retry_after_ms": retry_after_ms},)
+            )
+            for namespace in self.application.namespaces
+        }
+        for connection in list(self.engine.connections.values()):
+            assert isinstance(connection.handler, Client)
+            for socket in connection.handler.sockets():
+                socket.deliver(packets[socket.namespace])
+        await self.engine.drain(timeout_s)
+
+    def close(self) -> None:
+        """End everything at once."""
+        self.engine.close()
+        self.unjoined.close()
+        self.hub.close()

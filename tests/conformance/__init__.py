@@ -1,0 +1,1 @@
+"""The small server that the official protocol suites are run against."""

@@ -1,0 +1,114 @@
+"""The server that the official Engine.IO and Socket.IO test suites expect.
+
+    python -m tests.conformance.app --port 3000            # Socket.IO, at /socket.io/
+    python -m tests.conformance.app --port 3000 --engine   # Engine.IO that echoes, at /engine.io/
+    ... --fallback                                         # every WebSocket on aiohttp, none on picows
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import uvloop
+from aiohttp import web
+
+from protocol.disconnects import DisconnectReason
+from protocol.engineio import Binary
+from protocol.socketio import Argument
+from server.sockets.connection import Connection
+from server.sockets.engine import Engine
+from server.sockets.listener import Listener
+from server.sockets.options import SocketOptions
+from server.sockets.routes import SocketRoutes
+from server.sockets.server import SocketServer
+from server.sockets.socket import Ack, Socket
+
+HOST: Final = "127.0.0.1"
+
+
+class SuiteApplication:
+    """What the Socket.IO suite asks of a server."""
+
+    namespaces = frozenset({"/", "/custom"})
+
+    async def connect(self, socket: Socket, auth: Mapping[str, Any]) -> None:
+        """Tell the client what it sent as its auth."""
+        socket.emit("auth", auth)
+
+    def event(self, socket: Socket, name: str, args: Sequence[Argument], ack: Ack | None) -> None:
+        """Send the arguments back, or acknowledge with them."""
+        if name == "message":
+            socket.emit("message-back", *args)
+        elif name == "message-with-ack" and ack is not None:
+            ack.send(*args)
+
+    def disconnected(self, socket: Socket, reason: str) -> None:
+        """Nothing is kept of a socket."""
+
+
+class EchoHandler:
+    """What the Engine.IO suite asks of a server: every message comes back."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def opened(self) -> None:
+        """Nothing but the open packet is expected."""
+
+    def text(self, message: bytes) -> None:
+        """Echo."""
+        self._connection.send((message,))
+
+    def binary(self, message: bytes) -> None:
+        """Echo."""
+        self._connection.send((Binary(message),))
+
+    def closed(self, reason: DisconnectReason) -> None:
+        """Nothing is kept of a connection."""
+
+
+def options(path: str) -> SocketOptions:
+    """The configuration that both suites name."""
+    return SocketOptions(
+        path=path,
+        ping_interval_ms=300,
+        ping_timeout_ms=200,
+        max_payload_bytes=1_000_000,
+        connect_timeout_ms=1_000,
+    )
+
+
+async def serve(port: int, plain_engine: bool, fallback: bool) -> None:
+    """Serve one of the suites until the process is ended."""
+    if plain_engine:
+        engine = Engine(options("/engine.io/"), EchoHandler)
+    else:
+        engine = SocketServer(options("/socket.io/"), SuiteApplication()).engine
+    app = web.Application()
+    SocketRoutes(engine).add_to(app)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+    await runner.setup()
+    if fallback:
+        await web.TCPSite(runner, HOST, port).start()
+    else:
+        assert runner.server is not None
+        await Listener(engine, runner.server).listen(HOST, port)
+    print(f"listening on {HOST}:{port}", flush=True)
+    await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=3000)
+    parser.add_argument("--engine", action="store_true", help="plain Engine.IO that echoes")
+    parser.add_argument("--fallback", action="store_true", help="aiohttp's WebSocket only")
+    arguments = parser.parse_args()
+    uvloop.run(serve(arguments.port, arguments.engine, arguments.fallback))
+
+
+if __name__ == "__main__":
+    main()
