@@ -33,3 +33,27 @@ MAX_RECENT_REQUESTS: Final = 1_024
 
 # Commands that wait for an actor while it is read from storage. More: `overloaded`.
 MAX_INBOX: Final = 256
+
+# One Engine.IO packet, payload or attachment from a client. A full batch of bets is 30 kB; four
+# times that leaves room without letting one message hold the loop. Larger: `too_large`, closed.
+DEFAULT_MAX_PAYLOAD_BYTES: Final = 131_072
+# Packets in one long-polling body: ten seconds of the fastest play that rate limits allow. The body
+# itself is bounded by bytes; this bounds the objects made of it. More: `too_many_packets`, closed.
+MAX_PACKETS_PER_PAYLOAD: Final = 1_000
+# The name is looked up in a catalogue of short names. Longer: `malformed_packet`, closed.
+MAX_EVENT_NAME_CHARS: Final = 64
+# A command takes one argument; the rest is for other users of the layer. More: `malformed_packet`.
+MAX_EVENT_ARGS: Final = 8
+MAX_NAMESPACE_CHARS: Final = 64
+# Ack ids count up from 0; JavaScript counts exactly to 16 digits. More: `malformed_packet`.
+MAX_ACK_ID_DIGITS: Final = 15
+# As many as the reference parser takes. More: `too_many_attachments`, closed.
+MAX_ATTACHMENTS: Final = 10
+# Only a packet with attachments is walked by Python code; nobody nests deeper by hand. Without
+# attachments the decoder's own recursion guard is the bound. Deeper: `too_deep`, closed.
+MAX_ATTACHMENT_DEPTH: Final = 32
+# The handshake's auth comes before anyone is known: a token and a few flags. Larger: `too_large`.
+MAX_CONNECT_BYTES: Final = 8_192
+# The head of a connection's first request. Cookies and tokens fit; picows' own bound is the same.
+# Longer: the HTTP parser refuses it.
+MAX_FIRST_REQUEST_BYTES: Final = 16_384
