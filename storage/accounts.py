@@ -8,7 +8,7 @@ import asyncpg
 from protocol.commands.auth import Role, User
 from protocol.errors import EMAIL_TAKEN, NAME_TAKEN, Failure
 from storage import sessions
-from storage.accounts_connection import borrow, to_timestamp
+from storage.accounts_connection import borrow
 from storage.sessions import NewToken, Reason
 
 # Which rejection each unique index stands for.
@@ -50,15 +50,15 @@ class AccountStore:
             async with borrow(self._pool) as connection, connection.transaction():
                 user_id = await connection.fetchval(
                     """
-                    INSERT INTO users (username, email, password_hash, role, guest, created_at)
-                    VALUES ($1, $2, $3, $4, $5, $6) RETURNING id
+                    insert into users (username, email, password_hash, role, guest, created_at_ms)
+                    values ($1, $2, $3, $4, $5, $6) returning id
                     """,
                     new.username,
                     new.email,
                     new.password_hash,
                     new.role.value,
                     new.guest,
-                    to_timestamp(new.created_ms),
+                    new.created_ms,
                 )
                 if session is not None:
                     await sessions.insert(connection, user_id, *session)
@@ -77,22 +77,22 @@ class AccountStore:
         async with borrow(self._pool) as connection:
             row = await connection.fetchrow(
                 f"""
-                SELECT id, username, email, role, guest, password_hash, disabled_at
-                FROM users WHERE lower({column}) = lower($1)
+                select id, username, email, role, guest, password_hash, disabled_at_ms
+                from users where lower({column}) = lower($1)
                 """,  # noqa: S608 - one of the two literals above
                 login,
             )
         if row is None:
             return None
         return Credentials(
-            sessions.to_user(row), row["password_hash"], row["disabled_at"] is not None
+            sessions.to_user(row), row["password_hash"], row["disabled_at_ms"] is not None
         )
 
     async def replace_hash(self, user_id: int, old_hash: str, new_hash: str) -> None:
         """Store the same password hashed anew, unless it was changed in the meantime."""
         async with borrow(self._pool) as connection:
             await connection.execute(
-                "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+                "update users set password_hash = $3 where id = $1 and password_hash = $2",
                 user_id,
                 old_hash,
                 new_hash,
@@ -102,8 +102,8 @@ class AccountStore:
         """Close an account and revoke its sessions; answers those that were live."""
         async with borrow(self._pool) as connection, connection.transaction():
             await connection.execute(
-                "UPDATE users SET disabled_at = coalesce(disabled_at, $2) WHERE id = $1",
+                "update users set disabled_at_ms = coalesce(disabled_at_ms, $2) where id = $1",
                 user_id,
-                to_timestamp(now_ms),
+                now_ms,
             )
             return await sessions.revoke_all(connection, user_id, now_ms, Reason.DISABLED)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import asyncpg
@@ -14,8 +13,6 @@ from protocol.errors import STORAGE_UNAVAILABLE, Failure
 # statements on indexed rows; when PostgreSQL does not answer, the caller is told within 2 seconds.
 # Longer: `storage_unavailable`.
 _BORROW_TIMEOUT_S: Final = 1.8
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 # What goes away by itself: no connection, one that broke, a server that starts, stops, cancels or
 # is short of something, and transactions that it asks to have tried again.
@@ -49,8 +46,3 @@ async def borrow(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.pool.PoolConnectio
         raise
     except _TEMPORARY as error:
         raise Failure(STORAGE_UNAVAILABLE) from error
-
-
-def to_timestamp(at_ms: int) -> datetime:
-    """The instant `at_ms` milliseconds after 1970, exactly: no float is involved."""
-    return _EPOCH + timedelta(milliseconds=at_ms)

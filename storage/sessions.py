@@ -8,7 +8,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from protocol.commands.auth import Role, User
-from storage.accounts_connection import borrow, to_timestamp
+from storage.accounts_connection import borrow
 
 # Devices of one person. Another log-in ends the oldest session.
 MAX_SESSIONS_PER_USER: Final = 20
@@ -72,13 +72,12 @@ async def insert(
     connection: PoolConnectionProxy, user_id: int, session_id: UUID, token: NewToken
 ) -> None:
     """Store a new session with its first token, inside the caller's transaction."""
-    now, expires = to_timestamp(token.now_ms), to_timestamp(token.expires_ms)
     await connection.execute(
-        "INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)",
+        "insert into sessions (id, user_id, created_at_ms, expires_at_ms) values ($1, $2, $3, $4)",
         session_id,
         user_id,
-        now,
-        expires,
+        token.now_ms,
+        token.expires_ms,
     )
     await _insert_token(connection, session_id, token)
 
@@ -92,16 +91,16 @@ async def revoke_all(
     """
     rows = await connection.fetch(
         """
-        UPDATE sessions SET revoked_at = $2, reason = $3
-        WHERE id IN (
-            SELECT id FROM sessions
-            WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
-            ORDER BY created_at DESC, id OFFSET $4
-        )
-        RETURNING id
+        update sessions set revoked_at_ms = $2, reason = $3
+        where id in (
+            select id from sessions
+            where user_id = $1 and revoked_at_ms is null and expires_at_ms > $2
+            order by created_at_ms desc, id offset $4
+        ) and revoked_at_ms is null
+        returning id
         """,
         user_id,
-        to_timestamp(now_ms),
+        now_ms,
         reason.value,
         keep,
     )
@@ -111,13 +110,13 @@ async def revoke_all(
 async def _insert_token(connection: PoolConnectionProxy, session_id: UUID, token: NewToken) -> None:
     await connection.execute(
         """
-        INSERT INTO refresh_tokens (token_hash, session_id, issued_at, expires_at)
-        VALUES ($1, $2, $3, $4)
+        insert into refresh_tokens (token_hash, session_id, issued_at_ms, expires_at_ms)
+        values ($1, $2, $3, $4)
         """,
         token.token_hash,
         session_id,
-        to_timestamp(token.now_ms),
-        to_timestamp(token.expires_ms),
+        token.now_ms,
+        token.expires_ms,
     )
 
 
@@ -125,9 +124,12 @@ async def _revoke(
     connection: PoolConnectionProxy, session_id: UUID, now_ms: int, reason: Reason
 ) -> None:
     await connection.execute(
-        "UPDATE sessions SET revoked_at = $2, reason = $3 WHERE id = $1 AND revoked_at IS NULL",
+        """
+        update sessions set revoked_at_ms = $2, reason = $3
+        where id = $1 and revoked_at_ms is null
+        """,
         session_id,
-        to_timestamp(now_ms),
+        now_ms,
         reason.value,
     )
 
@@ -145,7 +147,7 @@ class SessionStore:
         """
         async with borrow(self._pool) as connection, connection.transaction():
             found = await connection.fetchval(
-                "SELECT id FROM users WHERE id = $1 AND disabled_at IS NULL FOR NO KEY UPDATE",
+                "select id from users where id = $1 and disabled_at_ms is null for no key update",
                 user_id,
             )
             if found is None:
@@ -165,13 +167,13 @@ class SessionStore:
         async with borrow(self._pool) as connection, connection.transaction():
             row = await connection.fetchrow(
                 """
-                SELECT t.used_at, t.expires_at, s.id AS session_id, s.revoked_at, u.disabled_at,
-                       u.id, u.username, u.email, u.role, u.guest
-                FROM refresh_tokens t
-                JOIN sessions s ON s.id = t.session_id
-                JOIN users u ON u.id = s.user_id
-                WHERE t.token_hash = $1
-                FOR NO KEY UPDATE OF t, s
+                select t.used_at_ms, t.expires_at_ms, s.id as session_id, s.revoked_at_ms,
+                       u.disabled_at_ms, u.id, u.username, u.email, u.role, u.guest
+                from refresh_tokens t
+                join sessions s on s.id = t.session_id
+                join users u on u.id = s.user_id
+                where t.token_hash = $1
+                for no key update of t, s
                 """,
                 token_hash,
             )
@@ -196,12 +198,12 @@ class SessionStore:
         async with borrow(self._pool) as connection:
             found = await connection.fetchval(
                 """
-                SELECT true FROM sessions s JOIN users u ON u.id = s.user_id
-                WHERE s.id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2
-                  AND u.disabled_at IS NULL
+                select true from sessions s join users u on u.id = s.user_id
+                where s.id = $1 and s.revoked_at_ms is null and s.expires_at_ms > $2
+                  and u.disabled_at_ms is null
                 """,
                 session_id,
-                to_timestamp(now_ms),
+                now_ms,
             )
         return found is not None
 
@@ -211,30 +213,29 @@ class SessionStore:
         At most `SWEEP_ROWS` of each: call again while the answer is not 0. Rows that somebody has
         locked are left for the next time.
         """
-        now = to_timestamp(now_ms)
         async with borrow(self._pool) as connection:
             tokens = await connection.fetch(
                 """
-                DELETE FROM refresh_tokens WHERE token_hash IN (
-                    SELECT token_hash FROM refresh_tokens WHERE expires_at <= $1
-                    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+                delete from refresh_tokens where token_hash in (
+                    select token_hash from refresh_tokens where expires_at_ms <= $1
+                    order by expires_at_ms limit $2 for update skip locked
                 )
-                RETURNING 1
+                returning 1
                 """,
-                now,
+                now_ms,
                 SWEEP_ROWS,
             )
             sessions = await connection.fetch(
                 """
-                DELETE FROM sessions WHERE id IN (
-                    SELECT id FROM sessions s WHERE expires_at <= $1 AND NOT EXISTS (
-                        SELECT FROM refresh_tokens t WHERE t.session_id = s.id
+                delete from sessions where id in (
+                    select id from sessions s where expires_at_ms <= $1 and not exists (
+                        select from refresh_tokens t where t.session_id = s.id
                     )
-                    ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+                    order by expires_at_ms limit $2 for update skip locked
                 )
-                RETURNING 1
+                returning 1
                 """,
-                now,
+                now_ms,
                 SWEEP_ROWS,
             )
         return len(tokens) + len(sessions)
@@ -242,11 +243,11 @@ class SessionStore:
 
 def _refusal(row: asyncpg.Record, now_ms: int) -> Refusal | None:
     """Why the token in `row` may not be used. A reuse counts even after the token has expired."""
-    if row["revoked_at"] is not None or row["disabled_at"] is not None:
+    if row["revoked_at_ms"] is not None or row["disabled_at_ms"] is not None:
         return Refusal.REVOKED
-    if row["used_at"] is not None:
+    if row["used_at_ms"] is not None:
         return Refusal.REUSED
-    if row["expires_at"] <= to_timestamp(now_ms):
+    if row["expires_at_ms"] <= now_ms:
         return Refusal.EXPIRED
     return None
 
@@ -256,13 +257,13 @@ async def _advance(
 ) -> None:
     """Mark one token used, store the next, and let the session live as long as that."""
     await connection.execute(
-        "UPDATE refresh_tokens SET used_at = $2 WHERE token_hash = $1",
+        "update refresh_tokens set used_at_ms = $2 where token_hash = $1",
         used_hash,
-        to_timestamp(following.now_ms),
+        following.now_ms,
     )
     await _insert_token(connection, session_id, following)
     await connection.execute(
-        "UPDATE sessions SET expires_at = $2 WHERE id = $1",
+        "update sessions set expires_at_ms = $2 where id = $1",
         session_id,
-        to_timestamp(following.expires_ms),
+        following.expires_ms,
     )

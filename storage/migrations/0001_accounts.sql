@@ -1,47 +1,46 @@
--- Accounts and their sessions. Wallets are keyed by users.id.
-
-CREATE TABLE users (
-    id            bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    username      text NOT NULL CHECK (char_length(username) BETWEEN 3 AND 24),
+-- Accounts and their sessions. Wallets are keyed by users.id. Times are milliseconds since 1970.
+create table users (
+    id bigint generated always as identity primary key,
+    username text not null check (char_length(username) between 3 and 24),
     -- Null for guests, and for accounts that will enter by a phone number.
-    email         text CHECK (char_length(email) <= 254),
+    email text check (char_length(email) <= 254),
     -- Null where no password opens the account. Other ways in (OAuth, phone) will be rows of a
     -- table `identities`, unique by provider and subject, that point at the user.
     password_hash text,
-    role          text NOT NULL CHECK (role IN ('player', 'operator', 'admin')),
-    guest         boolean NOT NULL,
-    created_at    timestamptz NOT NULL,
-    disabled_at   timestamptz
+    role text not null check (role in ('player', 'operator', 'admin')),
+    guest boolean not null,
+    created_at_ms bigint not null,
+    disabled_at_ms bigint
 );
 
 -- Names and addresses are shown as they were typed, and compared without regard to case.
-CREATE UNIQUE INDEX users_username_key ON users (lower(username));
-CREATE UNIQUE INDEX users_email_key ON users (lower(email));
+create unique index users_username_key on users (lower(username));
+create unique index users_email_key on users (lower(email));
 
--- A session is a family of refresh tokens: each one used issues the next. `expires_at` is that of
+-- A session is a family of refresh tokens: each one used issues the next. expires_at_ms is that of
 -- the newest token, so an untouched session ends by itself.
-CREATE TABLE sessions (
-    id         uuid PRIMARY KEY,
-    user_id    bigint NOT NULL REFERENCES users,
-    created_at timestamptz NOT NULL,
-    expires_at timestamptz NOT NULL,
-    revoked_at timestamptz,
-    reason     text CHECK (reason IN ('logged_out', 'token_reused', 'too_many', 'disabled')),
-    CHECK ((revoked_at IS NULL) = (reason IS NULL))
+create table sessions (
+    id uuid primary key,
+    user_id bigint not null references users,
+    created_at_ms bigint not null,
+    expires_at_ms bigint not null,
+    revoked_at_ms bigint,
+    reason text check (reason in ('logged_out', 'token_reused', 'too_many', 'disabled')),
+    check ((revoked_at_ms is null) = (reason is null))
 );
 
-CREATE INDEX sessions_by_user ON sessions (user_id, created_at) WHERE revoked_at IS NULL;
-CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+create index sessions_by_user on sessions (user_id, created_at_ms) where revoked_at_ms is null;
+create index sessions_by_expiry on sessions (expires_at_ms);
 
 -- Only the SHA-256 of a token is stored. The tokens are 256 random bits, so a slow hash would add
 -- nothing. A used token stays until it expires: that is how its second use is noticed.
-CREATE TABLE refresh_tokens (
-    token_hash bytea PRIMARY KEY CHECK (octet_length(token_hash) = 32),
-    session_id uuid NOT NULL REFERENCES sessions,
-    issued_at  timestamptz NOT NULL,
-    expires_at timestamptz NOT NULL,
-    used_at    timestamptz
+create table refresh_tokens (
+    token_hash bytea primary key check (octet_length(token_hash) = 32),
+    session_id uuid not null references sessions,
+    issued_at_ms bigint not null,
+    expires_at_ms bigint not null,
+    used_at_ms bigint
 );
 
-CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
-CREATE INDEX refresh_tokens_by_expiry ON refresh_tokens (expires_at);
+create index refresh_tokens_by_session on refresh_tokens (session_id);
+create index refresh_tokens_by_expiry on refresh_tokens (expires_at_ms);
