@@ -254,14 +254,14 @@ _RAW_LIST: Final = msgspec.json.Decoder(list[Raw])
 _ANY_LIST: Final = msgspec.json.Decoder(list[Any])
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any])
 
-Decoded = TypeVar("Decoded", covariant=True)
+Decoded_co = TypeVar("Decoded_co", covariant=True)
 
 
-class _Decoder(Protocol[Decoded]):
-    def decode(self, payload: bytes, /) -> Decoded: ...
+class _Decoder(Protocol[Decoded_co]):
+    def decode(self, payload: bytes, /) -> Decoded_co: ...
 
 
-def _read(decoder: _Decoder[Decoded], payload: bytes) -> Decoded:
+def _read(decoder: _Decoder[Decoded_co], payload: bytes) -> Decoded_co:
     try:
         return decoder.decode(payload)
     except RecursionError:

@@ -193,6 +193,7 @@ class Hub:
         event: str,
         key: object,
         data: object,
+        *,
         origin: Socket | None = None,
     ) -> None:
         """Tell a room the newest state of `key`, at most 20 times a second.

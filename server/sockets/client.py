@@ -79,7 +79,7 @@ class Client:
         ack = None if packet.ack_id is None else Ack(socket, packet.ack_id)
         try:
             self.server.application.event(socket, packet.name, packet.args, ack)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a fault of one event is logged and ends nothing
             _LOG.exception("the application failed on the event %s", packet.name)
 
     # Joining a namespace.
@@ -107,7 +107,7 @@ class Client:
         except asyncio.CancelledError:
             socket.ended()
             raise
-        except Exception:
+        except Exception:  # noqa: BLE001 - the client is told that it is our fault
             _LOG.exception("the application failed to connect a socket")
             failure = Failure(INTERNAL)
         del self._connecting[packet.namespace]
@@ -149,7 +149,7 @@ class Client:
         self.server.sockets -= 1
         try:
             self.server.application.disconnected(socket, reason.name)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the other sockets still have to end
             _LOG.exception("the application failed on the end of a socket")
 
     def closed(self, reason: DisconnectReason) -> None:

@@ -227,7 +227,7 @@ class Connection:
         self.engine.forget(self, reason)
         try:
             self.handler.closed(reason)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the transport still has to be closed
             _LOG.exception("the handler of a closing connection failed")
         self.flush()
         if self._candidate is not None:

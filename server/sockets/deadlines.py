@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-Key = TypeVar("Key", bound=Hashable)
+Key = TypeVar("Key")
 
 # The timer is not set closer than this, so that thousands of deadlines share a few wake-ups.
 GRANULARITY_S: Final = 0.002
@@ -16,8 +16,8 @@ SLICE_S: Final = 0.002
 class Deadlines(Generic[Key]):
     """Calls `on_due(key)` once `delay_s` after the key was added, unless it was discarded.
 
-    All deadlines have the same length, so the order of adding is that of falling due: an ordered dict
-    is the queue, and one timer for its head serves them all.
+    All deadlines have the same length, so the order of adding is that of falling due: an ordered
+    dict is the queue, and one timer for its head serves them all.
     """
 
     __slots__ = ("_delay_s", "_due_at", "_loop", "_on_due", "_timer")
@@ -35,7 +35,7 @@ class Deadlines(Generic[Key]):
     def __contains__(self, key: Key) -> bool:
         return key in self._due_at
 
-    def keys(self) -> list[Key]:
+    def running(self) -> list[Key]:
         """The keys whose time is running."""
         return list(self._due_at)
 

@@ -126,7 +126,7 @@ class Engine:
         for connection in dirty:
             try:
                 connection.flush()
-            except Exception:
+            except Exception:  # noqa: BLE001 - the other connections still have to be written
                 _LOG.exception("a connection could not be written")
                 connection.close(disconnects.INTERNAL)
 
@@ -145,7 +145,7 @@ class Engine:
         """End at once: every connection, every timer."""
         for connection in list(self.connections.values()):
             connection.close(disconnects.SERVER_CLOSED)
-        for transport in self.closing.keys():
+        for transport in self.closing.running():
             transport.abort()
         for deadlines in (self.pings, self.pongs, self.upgrades, self.closing):
             deadlines.close()

@@ -125,8 +125,8 @@ class FallbackWebSocket:
                     await self._wake.wait()
                     continue
                 await self._write_some()
-            assert self._closed is not None
-            await self._close_response(self._closed)
+            if self._closed not in (None, disconnects.TRANSPORT_CLOSED):
+                await self._close_response(self._closed)
         except ConnectionError:
             self._packets.clear()
 
@@ -142,6 +142,7 @@ class FallbackWebSocket:
             self._connection.flush()
 
     async def _close_response(self, reason: DisconnectReason) -> None:
+        """Say why, and wait a bounded time for the peer's close frame."""
         timeout_s = self._engine.options.close_timeout_ms / 1000
         try:
             async with asyncio.timeout(timeout_s):

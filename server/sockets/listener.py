@@ -15,7 +15,7 @@ from typing import Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from picows import WSAutoPingStrategy
-from picows.picows import WSProtocol
+from picows.picows import WSProtocol  # type: ignore[attr-defined] # the stub leaves it out
 
 from protocol import engineio
 from protocol.bounds import MAX_FIRST_REQUEST_BYTES
@@ -57,7 +57,7 @@ class Listener:
         """Accept no more. Connections that are open stay."""
         for server in self._servers:
             server.close()
-        for waiting in self.peeking.keys():
+        for waiting in self.peeking.running():
             waiting.abort()
         self.peeking.close()
 
@@ -96,7 +96,7 @@ class FirstRequest(asyncio.Protocol):
         if upgrade is None or not self._to_picows(upgrade, self._data[head_bytes + 4 :]):
             self._to_aiohttp()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """The peer went before its first request was whole."""
         self._listener.peeking.discard(self)
 
@@ -152,8 +152,10 @@ class Upgrade:
         self.headers = headers
 
     def request(self) -> bytes:
-        """The request with what picows needs and no more: it keeps what it is given, and does
-        not know that `Connection` may hold more than one word."""
+        """The request with what picows needs and no more.
+
+        picows keeps what it is given, and does not know that `Connection` may hold several words.
+        """
         key = self.headers["Sec-Websocket-Key"]
         return (
             f"GET {self.target} HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -209,7 +211,7 @@ def _picows_protocol(socket: WebSocket, max_frame_bytes: int) -> WSProtocol:
         None,
         None,
         False,
-        lambda request: socket,
+        lambda _request: socket,
         LOGGER,
         True,
         None,

@@ -1,4 +1,4 @@
-"""The socket layer's door in the aiohttp application: long-polling, and WebSockets it was handed."""
+"""The socket layer's door in the aiohttp application: long-polling, and the other WebSockets."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class SocketRoutes:
         self, request: web.Request, address: str, upgrading: Connection | None
     ) -> web.StreamResponse:
         response = web.WebSocketResponse(
-            max_msg_size=self._engine.options.max_payload_bytes, compress=False, autoclose=False
+            max_msg_size=self._engine.options.max_payload_bytes, compress=False
         )
         await response.prepare(request)
         await FallbackWebSocket(self._engine, response).serve(address, upgrading)

@@ -7,6 +7,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows.picows import WSCloseHandshake
 
 from protocol import disconnects, engineio
 from protocol.disconnects import DisconnectReason, ProtocolViolation
@@ -29,10 +30,10 @@ _BINARY: Final = WSMsgType.BINARY
 _CLOSE: Final = WSMsgType.CLOSE
 
 _PICOWS_REASONS: Final = {
-    int(WSCloseCode.PROTOCOL_ERROR): disconnects.BAD_FRAME,
-    int(WSCloseCode.INVALID_TEXT): disconnects.INVALID_TEXT,
-    int(WSCloseCode.MESSAGE_TOO_BIG): disconnects.TOO_LARGE,
-    int(WSCloseCode.INTERNAL_ERROR): disconnects.INTERNAL,
+    WSCloseCode.PROTOCOL_ERROR: disconnects.BAD_FRAME,
+    WSCloseCode.INVALID_TEXT: disconnects.INVALID_TEXT,
+    WSCloseCode.MESSAGE_TOO_BIG: disconnects.TOO_LARGE,
+    WSCloseCode.INTERNAL_ERROR: disconnects.INTERNAL,
 }
 
 # Up to here picows copies a frame into its own buffer; larger ones it hands to the transport by
@@ -60,7 +61,7 @@ def frame_header(packet: bytes) -> bytes:
     return _LONG_HEADER.pack(opcode, 127, length)
 
 
-class WebSocket(WSListener):  # type: ignore[misc] # picows' compiled classes have no types
+class WebSocket(WSListener):
     """One WebSocket on picows: a connection's transport, or a candidate for it in an upgrade."""
 
     __slots__ = (
@@ -76,6 +77,7 @@ class WebSocket(WSListener):  # type: ignore[misc] # picows' compiled classes ha
     )
 
     name = engineio.WEBSOCKET
+    _picows: WSTransport
 
     def __init__(self, engine: Engine, address: str, upgrading: Connection | None) -> None:
         super().__init__()
@@ -83,7 +85,6 @@ class WebSocket(WSListener):  # type: ignore[misc] # picows' compiled classes ha
         self._address = address
         self._connection = upgrading
         self._is_candidate = upgrading is not None
-        self._picows: WSTransport = None
         self._paused = False
         self._closed = False
         # What has come of a fragmented message, bounded like a whole one.
@@ -116,14 +117,14 @@ class WebSocket(WSListener):  # type: ignore[misc] # picows' compiled classes ha
             return
         try:
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
-                raise ProtocolViolation(disconnects.BAD_FRAME)
-            if frame.msg_type is _TEXT and frame.fin and self._fragments is None:
+                self._fail(disconnects.BAD_FRAME)
+            elif frame.msg_type is _TEXT and frame.fin and self._fragments is None:
                 self._receive_text(frame.get_payload_as_bytes())
             else:
                 self._receive_other(frame)
         except ProtocolViolation as violation:
             self._fail(violation.reason)
-        except Exception:
+        except Exception:  # noqa: BLE001 - a fault on one connection ends that one alone
             _LOG.exception("a frame could not be handled")
             self._fail(disconnects.INTERNAL)
 
@@ -165,7 +166,7 @@ class WebSocket(WSListener):  # type: ignore[misc] # picows' compiled classes ha
         if self._closed:
             return
         self._closed = True
-        self._picows.send_close(reason.close_code, reason.message)
+        self._picows.send_close(WSCloseCode(reason.close_code), reason.message.encode())
         self._engine.closing.add(self)
 
     def abort(self) -> None:
@@ -238,7 +239,7 @@ class WebSocket(WSListener):  # type: ignore[misc] # picows' compiled classes ha
 
 def _picows_reason(transport: WSTransport) -> DisconnectReason:
     """Why the WebSocket ended: picows closes broken ones by itself and keeps the code it sent."""
-    handshake = transport.close_handshake
+    handshake: WSCloseHandshake | None = transport.close_handshake
     if handshake is None or handshake.sent is None:
         return disconnects.TRANSPORT_CLOSED
-    return _PICOWS_REASONS.get(int(handshake.sent.code), disconnects.TRANSPORT_CLOSED)
+    return _PICOWS_REASONS.get(handshake.sent.code, disconnects.TRANSPORT_CLOSED)

@@ -1,8 +1,8 @@
 """The server that the official Engine.IO and Socket.IO test suites expect.
 
-    python -m tests.conformance.app --port 3000            # Socket.IO, at /socket.io/
-    python -m tests.conformance.app --port 3000 --engine   # Engine.IO that echoes, at /engine.io/
-    ... --fallback                                         # every WebSocket on aiohttp, none on picows
+python -m tests.conformance.app --port 3000            # Socket.IO, at /socket.io/
+python -m tests.conformance.app --port 3000 --engine   # Engine.IO that echoes, at /engine.io/
+... --fallback                                         # every WebSocket on aiohttp, none on picows
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ async def serve(port: int, plain_engine: bool, fallback: bool) -> None:
     else:
         assert runner.server is not None
         await Listener(engine, runner.server).listen(HOST, port)
-    print(f"listening on {HOST}:{port}", flush=True)
+    print(f"listening on {HOST}:{port}", flush=True)  # noqa: T201 - whoever started it waits for this
     await asyncio.Event().wait()
 
 
