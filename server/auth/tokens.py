@@ -24,7 +24,7 @@ _MAX_SECRETS: Final = 3
 _CLOCK_SKEW_MS: Final = 30_000
 
 
-class _Claims(msgspec.Struct):
+class _Claims(msgspec.Struct, omit_defaults=True):
     """What a token says. Times are seconds since 1970, as RFC 7519 has them."""
 
     iss: Literal["pitboss"]

@@ -1,0 +1,1 @@
+"""Accounts and sessions on a real PostgreSQL."""
