@@ -24,6 +24,7 @@ from storage.postmaster import (
     EmbeddedPostgresError,
     Postmaster,
     binaries,
+    clear_remains,
     data_argument,
     socket_dir,
 )
@@ -33,6 +34,7 @@ __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
 _MAJOR_VERSION = "18"
 _SUPERUSER = "pitboss"
 _PORT = "5432"  # part of the socket's file name; nothing listens on TCP
+_SOCKET_PREFIX = "pitboss-"
 # The kernel keeps a socket's path in 108 bytes, of which "/.s.PGSQL.5432" and NUL take 15.
 _MAX_SOCKET_DIR_BYTES = 90
 # Replaying the log after a crash takes as long as max_wal_size lets it: seconds, on a bad disk
@@ -42,8 +44,6 @@ _PROGRESS_EVERY_S = 2.0
 _POLL_S = 0.01
 # Another process starts or stops the server under this lock; a stop takes a minute at most.
 _LOCK_LIMIT_S = 700.0
-# Backends of a killed postmaster notice its death at their next wait and then free its memory.
-_ORPHANS_LIMIT_S = 10.0
 
 _SETTINGS = {
     "listen_addresses": "",
@@ -94,8 +94,8 @@ class EmbeddedPostgres:
         self.cluster = self.data_dir / "postgres"
         self._settings = _SETTINGS | {"fsync": "on" if fsync else "off"}
         self._report = report
+        self._start_log = self.data_dir / "postgres-start.log"
         self._use: IO[bytes] | None = None
-        self._postmaster: Postmaster | None = None
 
     async def start(self) -> str:
         """Start the server, or take over the one that runs, and return its DSN when it is ready.
@@ -119,7 +119,6 @@ class EmbeddedPostgres:
             account = Account.for_cluster(self.cluster)
             postmaster = self._reusable() or self._launch(account)
             self._wait_until_ready(postmaster)
-            self._postmaster = postmaster
             if self._use is None:
                 self._use = (self.data_dir / "postgres.users").open("ab")
                 fcntl.flock(self._use, fcntl.LOCK_SH)
@@ -131,7 +130,7 @@ class EmbeddedPostgres:
         if self._use is None:
             return
         with self._changing():
-            if self._is_last_user(self._use):
+            if _try_lock(self._use):  # nobody else holds it, so this is the last user
                 self._shut_down(Postmaster.find(self.cluster))
             self._use.close()
             self._use = None
@@ -150,9 +149,6 @@ class EmbeddedPostgres:
                 time.sleep(_POLL_S)
             yield
 
-    def _is_last_user(self, use: IO[bytes]) -> bool:
-        return _try_lock(use)
-
     def _reusable(self) -> Postmaster | None:
         """The postmaster that runs already, if it is one that we would have started."""
         postmaster = Postmaster.find(self.cluster)
@@ -169,13 +165,10 @@ class EmbeddedPostgres:
     def _shut_down(self, postmaster: Postmaster | None) -> None:
         if postmaster is None:
             return
-        if self._postmaster is not None and self._postmaster.pid == postmaster.pid:
-            postmaster = self._postmaster  # our own child, whose end must be collected
         directory = socket_dir(self.cluster)
         postmaster.shut_down()
-        if directory is not None and directory.name.startswith("pitboss-"):
+        if directory is not None and _is_private(directory, Account.for_cluster(self.cluster)):
             shutil.rmtree(directory, ignore_errors=True)
-        self._postmaster = None
 
     def _launch(self, account: Account) -> Postmaster:
         if not self.cluster.exists():
@@ -185,22 +178,18 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(
                 f"{self.cluster} was made by PostgreSQL {found}, and this is {_MAJOR_VERSION}"
             )
-        self._write_access_rules(account)
         directory = self._private_socket_dir(account)
+        clear_remains(self.cluster)
+        self._write_access_rules(account)
         settings = self._settings | {"unix_socket_directories": str(directory)}
-        log = self.data_dir / "postgres-start.log"
-        deadline = time.monotonic() + _ORPHANS_LIMIT_S
-        while True:
-            postmaster = Postmaster.spawn(self.cluster, account, settings, log=log)
-            while postmaster.alive() and not postmaster.status():
-                time.sleep(_POLL_S)
-            if postmaster.alive():
-                return postmaster
-            reason = _tail(log)
-            orphaned = "still in use" in reason or "already exists" in reason
-            if not orphaned or time.monotonic() > deadline:
+        postmaster = Postmaster.spawn(self.cluster, account, settings, log=self._start_log)
+        while not postmaster.status():
+            if not postmaster.alive():
+                shutil.rmtree(directory)
+                reason = postmaster.last_words(self._start_log)
                 raise EmbeddedPostgresError(f"PostgreSQL does not start: {reason}")
             time.sleep(_POLL_S)
+        return postmaster
 
     def _create_cluster(self, account: Account) -> None:
         # Made under another name: one that was cut short must not look like a cluster.
@@ -232,18 +221,23 @@ class EmbeddedPostgres:
             "pg_ident.conf": users,
         }.items():
             path = self.cluster / name
-            path.write_text(text)
+            path.unlink(missing_ok=True)
+            # As root: never through a link that the account may have put there.
+            with path.open("x") as file:
+                file.write(text)
             account.give(path)
 
     def _private_socket_dir(self, account: Account) -> Path:
         """A folder that nobody else can enter, with a path short enough for a socket."""
         known = socket_dir(self.cluster)
         if known is not None and _is_private(known, account):
+            for left in known.glob(".s.PGSQL.*"):  # the socket of a killed postmaster, and its lock
+                left.unlink()
             return known
         base = Path("/run") if account.switched else Path(tempfile.gettempdir())
         if not os.access(base, os.W_OK) or len(os.fsencode(base)) > _MAX_SOCKET_DIR_BYTES - 20:
             base = Path("/tmp")  # noqa: S108 - mkdtemp makes a private folder with an unused name
-        directory = Path(tempfile.mkdtemp(prefix="pitboss-", dir=base))
+        directory = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=base))
         account.give(directory)
         return directory
 
@@ -253,8 +247,8 @@ class EmbeddedPostgres:
         while postmaster.status() != "ready":
             now = time.monotonic()
             if not postmaster.alive():
-                reason = _tail(self.data_dir / "postgres-start.log")
-                raise EmbeddedPostgresError(f"PostgreSQL ended while it started: {reason}")
+                reason = postmaster.last_words(self._start_log)
+                raise EmbeddedPostgresError(f"PostgreSQL ended while it recovered: {reason}")
             if now - started > _READY_LIMIT_S:
                 raise EmbeddedPostgresError(
                     f"PostgreSQL is not ready after {_READY_LIMIT_S:.0f} s; its log is in"
@@ -279,10 +273,5 @@ def _is_private(directory: Path, account: Account) -> bool:
         found = directory.lstat()
     except FileNotFoundError:
         return False
-    mode_is_private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
-    return mode_is_private and found.st_uid == account.uid
-
-
-def _tail(log: Path) -> str:
-    text = log.read_text(errors="replace").strip() if log.exists() else ""
-    return text[-2000:] or "it said nothing"
+    private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
+    return private and found.st_uid == account.uid and directory.name.startswith(_SOCKET_PREFIX)

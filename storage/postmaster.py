@@ -3,6 +3,7 @@
 Unix only: it is reached over a Unix socket, which is how it knows who connects.
 """
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -22,6 +23,8 @@ import psutil
 _BINARY_CACHE = Path("/var/cache/pitboss")
 _POLL_S = 0.01
 _SHUTDOWN_LIMIT_S = 60.0
+_REMAINS_LIMIT_S = 10.0
+_LAST_WORDS_LINES = 20
 
 
 class EmbeddedPostgresError(Exception):
@@ -67,7 +70,7 @@ class Account:
     def give(self, path: Path) -> None:
         """Make the account the owner of one path that the caller has just created."""
         if self.switched:
-            os.chown(path, self.uid, self.gid)
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def run(self, command: list[str], *, cwd: Path) -> subprocess.CompletedProcess[str]:
         """Run a program to its end as this account.
@@ -165,13 +168,17 @@ def _copied(install: Path) -> Path:
     return target
 
 
+# Postmasters that this process started, by pid: their end must be collected by their parent. As
+# many as this process uses data folders; an entry goes when its process has ended.
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True, slots=True)
 class Postmaster:
     """A running postmaster on a cluster's folder, whoever started it."""
 
-    def __init__(self, cluster: Path, pid: int, child: subprocess.Popen[bytes] | None) -> None:
-        self.cluster = cluster
-        self.pid = pid
-        self._child = child
+    cluster: Path
+    pid: int
 
     @classmethod
     def find(cls, cluster: Path) -> Self | None:
@@ -183,7 +190,7 @@ class Postmaster:
         lines = _pid_file(cluster)
         if not lines or not lines[0].isdigit():
             return None
-        found = cls(cluster, int(lines[0]), child=None)
+        found = cls(cluster, int(lines[0]))
         return found if found.alive() else None
 
     @classmethod
@@ -193,18 +200,20 @@ class Postmaster:
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         child = account.spawn(command, cwd=cluster, log=log)
-        return cls(cluster, child.pid, child)
+        _children[child.pid] = child
+        return cls(cluster, child.pid)
 
     def alive(self) -> bool:
         """Say whether the process still runs."""
-        if self._child is not None:
-            return self._child.poll() is None
+        child = _children.get(self.pid)
+        if child is not None:
+            if child.poll() is None:
+                return True
+            del _children[self.pid]
+            return False
         try:
-            process = psutil.Process(self.pid)
-            if process.status() == psutil.STATUS_ZOMBIE:
-                return False
-            return Path(process.cwd()).samefile(self.cluster)
-        except (psutil.Error, OSError):
+            return _stands_in(psutil.Process(self.pid), self.cluster)
+        except psutil.NoSuchProcess:
             return False
 
     def status(self) -> str:
@@ -214,6 +223,16 @@ class Postmaster:
         if len(lines) < 8 or lines[0] != str(self.pid):
             return ""
         return lines[7].strip()
+
+    def last_words(self, start_log: Path) -> str:
+        """What it said when it ended: on its standard error, then in its own log."""
+        wait_until_deserted(self.cluster)
+        said = start_log.read_text(errors="replace").splitlines()
+        logs = sorted((self.cluster / "log").glob("*.log"), key=lambda path: path.stat().st_mtime)
+        if logs:
+            lines = logs[-1].read_text(errors="replace").splitlines()
+            said += [line for line in lines if f"[{self.pid}]" in line]
+        return "\n".join(said[-_LAST_WORDS_LINES:]) or "it said nothing"
 
     def was_started_with(self, settings: dict[str, str]) -> bool:
         """Say whether it runs with these settings, given when it was started."""
@@ -233,6 +252,54 @@ class Postmaster:
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(f"PostgreSQL (pid {self.pid}) does not shut down")
             time.sleep(_POLL_S)
+
+
+def clear_remains(cluster: Path) -> None:
+    """Clear what a dead postmaster left behind; call it when `Postmaster.find` found none.
+
+    Its backends may still be working, and a new postmaster refuses to start beside them: they are
+    told to quit, as PostgreSQL's own postmaster would tell them after a crash. What they have
+    committed is in the log. And by now some other process may have its pid (small pids come again
+    in every container), which PostgreSQL would take for the postmaster: then the pid file goes.
+
+    Raises:
+        EmbeddedPostgresError: A backend does not end.
+    """
+    lines = _pid_file(cluster)
+    if not lines:
+        return
+    for process in _inhabitants(cluster):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGQUIT)
+    wait_until_deserted(cluster)
+    if lines[0].isdigit() and psutil.pid_exists(int(lines[0])):
+        (cluster / "postmaster.pid").unlink()
+
+
+def wait_until_deserted(cluster: Path) -> None:
+    """Wait until no process stands in the cluster's folder any more: no backend, no log writer.
+
+    Raises:
+        EmbeddedPostgresError: One is still there after ten seconds.
+    """
+    deadline = time.monotonic() + _REMAINS_LIMIT_S
+    while pids := [process.pid for process in _inhabitants(cluster)]:
+        if time.monotonic() > deadline:
+            raise EmbeddedPostgresError(f"processes {pids} of a dead PostgreSQL do not end")
+        time.sleep(_POLL_S)
+
+
+def _inhabitants(cluster: Path) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _stands_in(process, cluster)]
+
+
+def _stands_in(process: psutil.Process, cluster: Path) -> bool:
+    try:
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return Path(process.cwd()).samefile(cluster)
+    except (psutil.Error, OSError):
+        return False  # it has just ended, or it is none of ours to look at
 
 
 def data_argument(cluster: Path, account: Account) -> str:
