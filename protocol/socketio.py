@@ -177,11 +177,13 @@ class Session(Generic[Member]):
     unknown again. Its methods raise `ProtocolViolation` for what a client must not do.
     """
 
-    __slots__ = ("_asked", "_joined")
+    __slots__ = ("_asked", "_dismissed", "_joined")
 
     def __init__(self) -> None:
         self._asked: set[str] = set()
         self._joined: dict[str, Member] = {}
+        # Namespaces that the server ended: the client may not know it yet.
+        self._dismissed: set[str] = set()
 
     @property
     def idle(self) -> bool:
@@ -197,6 +199,7 @@ class Session(Generic[Member]):
         if namespace in self._joined or namespace in self._asked:
             raise ProtocolViolation(disconnects.ALREADY_CONNECTED)
         self._asked.add(namespace)
+        self._dismissed.discard(namespace)
 
     def join(self, namespace: str, member: Member) -> None:
         """The application has agreed."""
@@ -207,17 +210,26 @@ class Session(Generic[Member]):
         """The application has refused."""
         self._asked.remove(namespace)
 
-    def member(self, namespace: str) -> Member:
-        """Whom an EVENT or ACK is for. None may come before its CONNECT is answered."""
+    def member(self, namespace: str) -> Member | None:
+        """Whom an EVENT or ACK is for; None if the server has dismissed it meanwhile.
+
+        A client that sends either before its CONNECT is answered breaks the protocol.
+        """
         member = self._joined.get(namespace)
-        if member is None:
+        if member is None and namespace not in self._dismissed:
             raise ProtocolViolation(disconnects.NOT_CONNECTED)
         return member
 
     def leave(self, namespace: str) -> Member | None:
-        """The namespace is left, by either side. None if it was only asked for, or unknown."""
+        """The client leaves a namespace. None if it was only asked for, or unknown."""
         self._asked.discard(namespace)
+        self._dismissed.discard(namespace)
         return self._joined.pop(namespace, None)
+
+    def dismiss(self, namespace: str) -> None:
+        """The server ends a joined namespace. What the client still sends to it is ignored."""
+        del self._joined[namespace]
+        self._dismissed.add(namespace)
 
 
 # Type, attachments, namespace and ack id. A namespace may end the packet without its comma.

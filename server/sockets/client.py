@@ -69,13 +69,15 @@ class Client:
         elif isinstance(packet, Connect):
             self._connect(packet)
         elif isinstance(packet, Disconnect):
-            self._leave(packet.namespace, disconnects.CLIENT_LEFT)
+            self._leave(packet.namespace)
         else:
             # Nothing of ours asks for acknowledgements yet; the reference ignores unknown ones too.
             self._session.member(packet.namespace)
 
     def _event(self, packet: Event) -> None:
         socket = self._session.member(packet.namespace)
+        if socket is None:
+            return
         ack = None if packet.ack_id is None else Ack(socket, packet.ack_id)
         try:
             self.server.application.event(socket, packet.name, packet.args, ack)
@@ -132,19 +134,20 @@ class Client:
         """The server ends a socket: the client is told."""
         if socket.connected:
             self.connection.send(socketio.encode_disconnect(socket.namespace))
-            self._leave(socket.namespace, reason)
+            self._session.dismiss(socket.namespace)
+            self._end(socket, reason)
 
-    def _leave(self, namespace: str, reason: DisconnectReason) -> None:
+    def _leave(self, namespace: str) -> None:
+        """The client leaves a namespace, or takes back that it asked for one."""
         if namespace in self._connecting:
             self._connecting.pop(namespace).cancel()
         socket = self._session.leave(namespace)
-        if socket is None:
-            return
-        self._end(socket, reason)
-        if self._session.idle:
-            self.server.unjoined.add(self)
+        if socket is not None:
+            self._end(socket, disconnects.CLIENT_LEFT)
 
     def _end(self, socket: Socket, reason: DisconnectReason) -> None:
+        if self._session.idle and self.connection.ended is None:
+            self.server.unjoined.add(self)
         socket.ended()
         self.server.sockets -= 1
         try:

@@ -19,6 +19,9 @@ _LOG = logging.getLogger(__name__)
 # 120 bits: the session id alone gives access to a long-polling session.
 SID_BYTES: Final = 15
 
+# How often a drain looks whether the peers have closed.
+_DRAIN_LOOK_S: Final = 0.01
+
 HandlerFactory = Callable[[Connection], MessageHandler]
 
 
@@ -130,16 +133,22 @@ class Engine:
                 _LOG.exception("a connection could not be written")
                 connection.close(disconnects.INTERNAL)
 
-    async def drain(self, timeout_s: float) -> None:
-        """Close every connection so that clients reconnect elsewhere; within `timeout_s`."""
+    async def drain(self, timeout_s: float, say_goodbye: Callable[[Connection], None]) -> None:
+        """Refuse new sessions and close all others, in slices; done after `timeout_s` at most."""
         self.admission.draining = True
         end = self._loop.time() + timeout_s
         pause_at = self._loop.time() + SLICE_S
         for connection in list(self.connections.values()):
+            say_goodbye(connection)
             connection.close(disconnects.DRAINING)
-            if (now := self._loop.time()) > pause_at and now < end:
+            if pause_at < self._loop.time() < end:
                 await asyncio.sleep(0)
                 pause_at = self._loop.time() + SLICE_S
+        # Nobody waits for a drain but the one who stops the process, so that looking is enough.
+        while self.closing and self._loop.time() < end:  # noqa: ASYNC110 - see above
+            await asyncio.sleep(_DRAIN_LOOK_S)
+        for transport in self.closing.running():
+            transport.abort()
 
     def close(self) -> None:
         """End at once: every connection, every timer."""

@@ -39,16 +39,18 @@ class Listener:
     def __init__(self, engine: Engine, make_http: HttpProtocolFactory) -> None:
         self.engine = engine
         self.make_http = make_http
-        self.peeking: Deadlines[FirstRequest] = Deadlines(
+        self.peeking: Deadlines[Arrival] = Deadlines(
             engine.options.request_timeout_ms / 1000, lambda slow: slow.abort()
         )
         self._servers: list[asyncio.Server] = []
+        # Connections that are aiohttp's, or nobody's yet.
+        self.arrived = 0
 
     async def listen(self, host: str, port: int) -> int:
         """Listen on an address; port 0 takes a free one. The port, as it is."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
-            lambda: FirstRequest(self), host, port, backlog=_BACKLOG, reuse_address=True
+            lambda: Arrival(self), host, port, backlog=_BACKLOG, reuse_address=True
         )
         self._servers.append(server)
         return cast(int, server.sockets[0].getsockname()[1])
@@ -66,27 +68,36 @@ class Listener:
 _BACKLOG: Final = 4_096
 
 
-class FirstRequest(asyncio.Protocol):
-    """Reads the head of a connection's first request, then hands the connection on.
+class Arrival(asyncio.Protocol):
+    """A network connection as it arrives: reads the head of its first request and hands it on.
 
     The head is bounded in bytes (a longer one is handed on for aiohttp to refuse) and in time
-    (a slower one is cut off).
+    (a slower one is cut off). picows takes its connections over whole; for aiohttp this stays in
+    front and passes everything on, so that its connections are counted.
     """
 
-    __slots__ = ("_data", "_listener", "_transport")
+    __slots__ = ("_data", "_http", "_listener", "_transport")
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._data = b""
+        self._http: asyncio.Protocol | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the time for the first request."""
+        """Start the time for the first request, if there is room for one more."""
         self._transport = cast(asyncio.Transport, transport)
-        self._listener.peeking.add(self)
+        self._listener.arrived += 1
+        if self._listener.arrived > self._listener.engine.options.max_http_connections:
+            self._transport.abort()
+        else:
+            self._listener.peeking.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Wait for the end of the head."""
+        """Wait for the end of the head; from then on aiohttp gets everything."""
+        if self._http is not None:
+            self._http.data_received(data)
+            return
         self._data += data
         head_bytes = self._data.find(_HEAD_END)
         if head_bytes < 0 and len(self._data) < MAX_FIRST_REQUEST_BYTES:
@@ -96,9 +107,26 @@ class FirstRequest(asyncio.Protocol):
         if upgrade is None or not self._to_picows(upgrade, self._data[head_bytes + 4 :]):
             self._to_aiohttp()
 
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """The peer went before its first request was whole."""
+    def eof_received(self) -> bool | None:
+        """The peer sends no more."""
+        return self._http.eof_received() if self._http is not None else None
+
+    def pause_writing(self) -> None:
+        """The network's buffer is full."""
+        if self._http is not None:
+            self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The network's buffer has emptied."""
+        if self._http is not None:
+            self._http.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The network connection has ended."""
+        self._listener.arrived -= 1
         self._listener.peeking.discard(self)
+        if self._http is not None:
+            self._http.connection_lost(exc)
 
     def abort(self) -> None:
         """The first request took too long."""
@@ -106,12 +134,11 @@ class FirstRequest(asyncio.Protocol):
         self._transport.abort()
 
     def _to_aiohttp(self) -> None:
-        transport, self._transport = self._transport, None
-        assert transport is not None
-        protocol = self._listener.make_http()
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        protocol.data_received(self._data)
+        assert self._transport is not None
+        data, self._data = self._data, b""
+        self._http = self._listener.make_http()
+        self._http.connection_made(self._transport)
+        self._http.data_received(data)
 
     def _to_picows(self, upgrade: Upgrade, rest: bytes) -> bool:
         """Hand the connection to picows if its handshake is right. False leaves it to aiohttp."""
@@ -120,7 +147,7 @@ class FirstRequest(asyncio.Protocol):
         handshake = self._handshake(upgrade, transport)
         if handshake is None:
             return False
-        self._transport = None
+        self._listener.arrived -= 1
         socket = WebSocket(self._listener.engine, handshake.address, handshake.connection)
         protocol = _picows_protocol(socket, self._listener.engine.options.max_payload_bytes)
         transport.set_protocol(protocol)
@@ -206,7 +233,7 @@ def peer_address(transport: asyncio.BaseTransport | None) -> str:
 
 
 def _picows_protocol(socket: WebSocket, max_frame_bytes: int) -> WSProtocol:
-    """A server's picows protocol whose handshake always succeeds; no timers, no auto-ping."""
+    """A server's picows protocol whose handshake always succeeds; no timers, pings or pongs."""
     return WSProtocol(
         None,
         None,
@@ -219,7 +246,7 @@ def _picows_protocol(socket: WebSocket, max_frame_bytes: int) -> WSProtocol:
         0,
         0,
         WSAutoPingStrategy.PING_WHEN_IDLE,
-        True,
+        False,
         max_frame_bytes,
         None,
         _READ_BUFFER_BYTES,

@@ -22,8 +22,11 @@ class SocketOptions:
     upgrade_timeout_ms: int = 10_000
     # How long a closing WebSocket may take to answer before it is cut off.
     close_timeout_ms: int = 2_000
-    # Sessions at 9 kB each; more are told `overloaded`. As many plain HTTP connections may be open.
+    # Sessions, at 10 kB each when idle; more are told `overloaded`.
     max_connections: int = 20_000
+    # Network connections that carry HTTP, polls included, or have not said what they carry. They
+    # come and go; more are cut off unheard.
+    max_http_connections: int = 20_000
     # A household or a small office behind one address; more are told `too_many_connections`.
     max_connections_per_ip: int = 200
     retry_after_ms: int = 5_000

@@ -60,18 +60,19 @@ class SocketServer:
 
     async def drain(self, timeout_s: float, retry_after_ms: int) -> None:
         """Refuse new sessions, tell every client to reconnect, and close; within `timeout_s`."""
-        self.engine.admission.draining = True
         packets: dict[str, socketio.Encoded] = {
             namespace: socketio.encode_event(
                 namespace, "server:draining", ({"retry_after_ms": retry_after_ms},)
             )
             for namespace in self.application.namespaces
         }
-        for connection in list(self.engine.connections.values()):
+
+        def say_goodbye(connection: Connection) -> None:
             assert isinstance(connection.handler, Client)
             for socket in connection.handler.sockets():
                 socket.deliver(packets[socket.namespace])
-        await self.engine.drain(timeout_s)
+
+        await self.engine.drain(timeout_s, say_goodbye)
 
     def close(self) -> None:
         """End everything at once."""

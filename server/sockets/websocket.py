@@ -195,13 +195,17 @@ class WebSocket(WSListener):
             self._connection.receive_binary(Binary(message))
 
     def _receive_other(self, frame: WSFrame) -> None:
-        """Binary frames, fragments and control frames; picows itself answers pings."""
+        """Binary frames, fragments and control frames."""
         kind = frame.msg_type
         if kind is _CLOSE:
             self._closed = True
             self._picows.send_close(WSCloseCode.OK)
             self._picows.disconnect()
             self._lost(disconnects.TRANSPORT_CLOSED)
+        elif kind is WSMsgType.PING:
+            # picows would answer even a peer that reads nothing; the RFC lets us skip pings.
+            if not self._paused:
+                self._picows.send_pong(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CONTINUATION:
             self._continue(frame)
         elif kind is _TEXT or kind is _BINARY:
