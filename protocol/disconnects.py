@@ -42,6 +42,10 @@ CONNECT_TIMEOUT: Final = _reason(4003, "connect_timeout", "No namespace was join
 UPGRADE_TIMEOUT: Final = _reason(4004, "upgrade_timeout", "The upgrade was not completed in time.")
 CONNECT_BACKLOG: Final = _reason(4005, "connect_backlog", "Too much was sent while connecting.")
 
+# The account's session that the socket belongs to.
+SESSION_ENDED: Final = _reason(4300, "session_ended", "The session has ended. Log in again.")
+TOKEN_EXPIRED: Final = _reason(4301, "token_expired", "The token has expired. Refresh it.")
+
 # What the client sent breaks a protocol: WebSocket, then Engine.IO, then Socket.IO.
 INVALID_TEXT: Final = _reason(1007, "invalid_text", "The text is not UTF-8.")
 TOO_LARGE: Final = _reason(1009, "too_large", "The message is larger than is accepted.")

@@ -56,7 +56,7 @@ ACCOUNT_DISABLED = _kind(2012, "account_disabled", 403, "This account is closed.
 
 INSUFFICIENT_BALANCE = _kind(3001, "insufficient_balance", 409, "The balance does not cover this.")
 UNKNOWN_CURRENCY = _kind(3002, "unknown_currency", 400, "That currency is not offered.")
-BALANCE_LIMIT = _kind(3003, "balance_limit", 409, "The balance would grow past what a wallet holds.")
+BALANCE_LIMIT = _kind(3003, "balance_limit", 409, "The balance would be more than a wallet holds.")
 REQUEST_MISMATCH = _kind(
     3004, "request_mismatch", 409, "This request id was used before, for something else."
 )

@@ -15,7 +15,8 @@ def is_client_made(request_id: UUID) -> bool:
 
 def message_id(wallet_id: int, seq: int) -> UUID:
     """The id of the message that entry `seq` of a wallet sent."""
-    assert 0 < wallet_id < 2**60 and 0 < seq < 2**60
+    assert 0 < wallet_id < 2**60
+    assert 0 < seq < 2**60
     value = wallet_id << 64 | seq
     high, low = value >> 64, value & (2**62 - 1)
     # 48 bits, version, 12 bits, variant, 62 bits: the wallet stands above, the entry below.

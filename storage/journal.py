@@ -93,7 +93,7 @@ class Lane:
         number: int,
         shards: Sequence[int],
         connect: Connect,
-        listener: Listener,
+        listener: Listener | None,
         commit_timeout_s: float,
         observe: Callable[[int, float], None],
     ) -> None:
@@ -101,7 +101,8 @@ class Lane:
         self.shards = shards
         self.open = False
         self._connect = connect
-        self._listener = listener
+        if listener is not None:
+            self._listener = listener
         self._commit_timeout_s = commit_timeout_s
         self._observe = observe
         self._queue: deque[Write] = deque()
@@ -109,6 +110,10 @@ class Lane:
         self._wake: asyncio.Future[None] | None = None
         self._opened = asyncio.Event()
         self._closing = False
+
+    def bind(self, listener: Listener) -> None:
+        """Say who is told, where that was not known when the lane was made."""
+        self._listener = listener
 
     @property
     def full(self) -> bool:
@@ -167,7 +172,7 @@ class Lane:
         while not self._closing:
             try:
                 writer = await self._connect(self.number, self.shards)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever stands in the way, try again
                 if tries % 20 == 0:
                     log.warning("lane %d waits for its shards: %s", self.number, error)
                 pause_s = CONNECT_PAUSES_S[min(tries, len(CONNECT_PAUSES_S) - 1)]
@@ -227,7 +232,8 @@ class Lane:
         for pause_s in (*RETRY_PAUSES_S, None):
             try:
                 async with asyncio.timeout(self._commit_timeout_s):
-                    return await writer.write(facts, messages)
+                    await writer.write(facts, messages)
+                    return
             except Transient as transient:
                 if pause_s is None:
                     raise Lost(f"tried {len(RETRY_PAUSES_S) + 1} times: {transient}") from transient
@@ -268,6 +274,11 @@ class Journal:
         self._by_shard = {shard: lane for lane in lanes for shard in lane.shards}
         assert len(self._by_shard) == shards, "every shard has exactly one lane"
         self._salt: dict[str, int] = {}
+
+    def bind(self, listener: Listener) -> None:
+        """Tell every lane who is told what became of its writes."""
+        for lane in self.lanes:
+            lane.bind(listener)
 
     @property
     def open(self) -> bool:

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from heapq import merge
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, cast
 from uuid import UUID
 
 import asyncpg
@@ -94,11 +94,13 @@ class WalletStore:
             for key, seq in zip(keys, after, strict=True)
         }
 
-    def _in_order(self, entries: list[Any], pairs: list[Any]) -> Iterator[Entry | SeedPairIssued]:
-        issued = (((pair["after_seq"], 1), pair_of(self._vault, pair)) for pair in pairs)
-        made = (((row["seq"], 0), entry_of(row)) for row in entries)
-        for _position, fact in merge(issued, made, key=lambda placed: placed[0]):
-            yield fact
+    def _in_order(self, entries: list[Any], pairs: list[Any]) -> list[Entry | SeedPairIssued]:
+        facts: list[Entry | SeedPairIssued] = [entry_of(row) for row in entries]
+        for pair in pairs:
+            issued = pair_of(self._vault, pair)
+            at = bisect_right(facts, issued.after_seq, key=lambda fact: cast(Entry, fact).seq)
+            facts.insert(at, issued)
+        return facts
 
     async def find(self, _kind: Kind, key: int, request_id: UUID) -> Entry | None:
         """The committed entry with this request id."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from actors.kind import Kind
     from actors.runtime.ports import Lane, Reply
 
+
 class Actor:
     """One live entity. While `inbox` is a queue, commands wait in it; while None, they run."""
 

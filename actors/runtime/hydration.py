@@ -80,7 +80,7 @@ class Hydration:
         try:
             async with asyncio.timeout(self._timeout_s):
                 stored = await self._store.hydrate(kind, [actor.key for actor in actors])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever the store raises, they are unreadable
             log.warning("%d actors could not be read: %r", len(actors), error)
             for actor in actors:
                 if not actor.gone:
@@ -110,7 +110,7 @@ class Hydration:
         try:
             async with asyncio.timeout(self._timeout_s):
                 fact = await self._store.find(actor.kind, actor.key, lookup.request_id)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever the store raises, it is temporary
             log.warning("a request id could not be looked up: %r", error)
             lookup.give_up(Failure(STORAGE_UNAVAILABLE))
             return

@@ -346,9 +346,7 @@ class Lookup:
 
     origin = None
 
-    def __init__(
-        self, node: Node, actor: Actor, command: Any, reply: Reply, retried: bool
-    ) -> None:
+    def __init__(self, node: Node, actor: Actor, command: Any, reply: Reply, retried: bool) -> None:
         self.node = node
         self.actor = actor
         self.command = command

@@ -123,9 +123,7 @@ def _receive_tip(state: WalletState, command: ReceiveTip, context: Context) -> D
         return Decision(None, (*opened, made), (updated(state, made),))
     leg = message_id(state.wallet_id, made.seq)
     body = ReturnTip(state.wallet_id, command.currency, command.amount_minor, leg)
-    return Decision(
-        None, (*opened, made), messages=(Message(leg, WALLET, command.sender, body),)
-    )
+    return Decision(None, (*opened, made), messages=(Message(leg, WALLET, command.sender, body),))
 
 
 def _return_tip(state: WalletState, command: ReturnTip, context: Context) -> Decision:

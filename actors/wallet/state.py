@@ -76,7 +76,7 @@ def _apply_entry(state: WalletState, entry: Entry) -> None:
 
 
 def _apply_pair(state: WalletState, pair: SeedPair) -> None:
-    # A snapshot has the number and the nonce but not the seeds: those follow as the same fact again.
+    # A snapshot has the number and the nonce but not the seeds: those follow, the same fact again.
     if pair.number != state.pair_number:
         state.pair_number = pair.number
         state.nonce = pair.first_nonce

@@ -8,6 +8,7 @@ import msgspec
 from protocol.commands.bets import BetHistory, BetRecord, GetBet, GetBets
 from protocol.errors import NOT_FOUND, Failure
 from protocol.ids import bet_id, parse_bet_id
+from storage.accounts_connection import borrow
 from storage.rows import open_seed
 from storage.vault import Vault
 
@@ -32,7 +33,10 @@ _ONE: Final = f"{_BETS} where e.wallet_id = $1 and e.seq = $2 and e.game is not 
 
 
 class Bets:
-    """Queries over bets. Sealed server seeds are opened only once they are revealed."""
+    """Queries over bets. Sealed server seeds are opened only once they are revealed.
+
+    Every query may raise Failure `storage_unavailable`.
+    """
 
     def __init__(self, pool: asyncpg.Pool, vault: Vault) -> None:
         self._pool = pool
@@ -40,7 +44,8 @@ class Bets:
 
     async def page(self, wallet_id: int, command: GetBets) -> BetHistory:
         """A page of the wallet's bets, newest first."""
-        rows = await self._pool.fetch(_PAGE, wallet_id, command.before, command.limit + 1)
+        async with borrow(self._pool) as connection:
+            rows = await connection.fetch(_PAGE, wallet_id, command.before, command.limit + 1)
         bets = [self._record(row) for row in rows[: command.limit]]
         more = len(rows) > command.limit
         return BetHistory(bets=bets, next_before=bets[-1].seq if more else None)
@@ -50,7 +55,8 @@ class Bets:
         parsed = parse_bet_id(command.bet_id)
         if parsed is None or wallet_id not in (None, parsed[0]):
             raise Failure(NOT_FOUND)
-        row = await self._pool.fetchrow(_ONE, *parsed)
+        async with borrow(self._pool) as connection:
+            row = await connection.fetchrow(_ONE, *parsed)
         if row is None:
             raise Failure(NOT_FOUND)
         return self._record(row)

@@ -6,19 +6,22 @@ import asyncpg
 
 from protocol.commands.wallet import GetHistory, History, HistoryEntry
 from protocol.ids import bet_id
+from storage.accounts_connection import borrow
 
 _HISTORY: Final = """
     select * from wallet_entries
-    where wallet_id = $1 and ($2::bigint is null or seq < $2) and ($3::text is null or currency = $3)
+    where wallet_id = $1
+        and ($2::bigint is null or seq < $2) and ($3::text is null or currency = $3)
     order by seq desc limit $4
 """
 
 
 async def history(pool: asyncpg.Pool, wallet_id: int, command: GetHistory) -> History:
-    """A page of the wallet's entries."""
-    rows = await pool.fetch(
-        _HISTORY, wallet_id, command.before, command.currency, command.limit + 1
-    )
+    """A page of the wallet's entries. Raises Failure `storage_unavailable`."""
+    async with borrow(pool) as connection:
+        rows = await connection.fetch(
+            _HISTORY, wallet_id, command.before, command.currency, command.limit + 1
+        )
     entries = [
         HistoryEntry(
             seq=row["seq"],

@@ -1,0 +1,273 @@
+"""The one wiring file: builds a node from its parts, starts it, and stops it in order."""
+
+import asyncio
+import logging
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from actors.dice.rules import roll_rule
+from actors.runtime.node import Node
+from actors.runtime.post import Post
+from actors.wallet.rules import wallet_kind
+from protocol.catalogue import Rate
+from protocol.commands.dice import RollDice
+from server.allowance import Allowance
+from server.auth.passwords import Passwords
+from server.auth.service import Accounts
+from server.auth.tokens import Tokens
+from server.commands.accounts import AccountCommands
+from server.commands.bets import BetCommands
+from server.commands.wallet import WalletCommands
+from server.floor import Floor, Publishing
+from server.http.door import Door
+from server.http.health import Health
+from server.jobs import Jobs
+from server.lag import Lag
+from server.metrics import Commits, MetricsPage, NodeCollector
+from server.router import Router
+from server.settings import Settings
+from server.sockets.listener import Listener
+from server.sockets.options import SocketOptions
+from server.sockets.routes import SocketRoutes
+from server.sockets.server import SocketServer
+from server.work import Work
+from storage.journal import Journal, Lane, shards_of
+from storage.outbox import PostgresOutbox
+from storage.pool import open_pool
+from storage.queries.bets import Bets
+from storage.rows import tables
+from storage.vault import Vault
+from storage.wallets import WalletStore
+from storage.writer import Connector
+
+log = logging.getLogger(__name__)
+
+# Sweeps: often enough to be timely, rarely enough to cost nothing.
+OUTBOX_SWEEP_S: Final = 1.0
+TOKEN_SWEEP_S: Final = 5.0
+PASSIVATION_SWEEP_S: Final = 0.1
+PASSIVATION_LIMIT: Final = 500
+SESSION_SWEEP_S: Final = 600.0
+
+
+def now_ms() -> int:
+    """The wall clock in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+def _fresh_secret() -> str:
+    return secrets.token_hex(32)
+
+
+@dataclass
+class Storage:
+    """What keeps the facts."""
+
+    pool: asyncpg.Pool
+    journal: Journal
+    store: WalletStore
+    outbox: PostgresOutbox
+    vault: Vault
+
+
+def _storage(settings: Settings, pool: asyncpg.Pool, dsn: str, commits: Commits) -> Storage:
+    vault = Vault(settings.seed_key())
+    connector = Connector(dsn, tables(vault))
+    count, shards = settings.journal_lanes, settings.shards
+    lanes = [
+        Lane(
+            number,
+            shards_of(number, count, shards),
+            connector,
+            None,
+            settings.commit_timeout_seconds,
+            commits.observe,
+        )
+        for number in range(count)
+    ]
+    outbox = PostgresOutbox(pool, range(shards))
+    return Storage(pool, Journal(lanes, shards), WalletStore(pool, vault), outbox, vault)
+
+
+class Pitboss:
+    """One running node."""
+
+    def __init__(self, settings: Settings, dsn: str, pool: asyncpg.Pool) -> None:
+        self.settings = settings
+        self.registry = CollectorRegistry()
+        self.storage = _storage(settings, pool, dsn, Commits(self.registry))
+        self.jobs = Jobs()
+        self.work = Work()
+        self.lag = Lag()
+        self.passwords = Passwords()
+        self.accounts = Accounts(
+            pool,
+            self.passwords,
+            Tokens([settings.jwt_secret_value()], now_ms=now_ms),
+            now_ms=now_ms,
+            guests=settings.guest_accounts,
+            # The floor comes later, as it needs the accounts.
+            on_revoked=lambda session_id: self.floor.session_ended(session_id),  # noqa: PLW0108 - see above
+        )
+        self.allowance = Allowance(_rates(settings), time.monotonic)
+        self.floor = Floor(self.accounts, self.allowance, now_ms)
+        self.sockets = SocketServer(_socket_options(settings), self.floor)
+        self.post = Post(self.storage.outbox)
+        self.node = self._node()
+        self.bets = BetCommands(self.node, Bets(pool, self.storage.vault), time.monotonic)
+        self.router = self._router(pool)
+        self.floor.bind(self.router)
+        self._lanes: list[asyncio.Task[None]] = []
+        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
+
+    def _node(self) -> Node:
+        settings = self.settings
+        games = {RollDice: roll_rule(settings.dice_limits)}
+        node = Node(
+            [wallet_kind(games)],
+            self.storage.journal,
+            self.storage.store,
+            self.post,
+            Publishing(self.sockets.hub),
+            now_ms,
+            _fresh_secret,
+            max_live=settings.max_live_actors,
+            hydrate_timeout_s=settings.commit_timeout_seconds,
+        )
+        self.storage.journal.bind(node)
+        return node
+
+    def _router(self, pool: asyncpg.Pool) -> Router:
+        accounts = AccountCommands(self.accounts, now_ms, self.floor.renewed)
+        wallet = WalletCommands(self.node, pool, self.accounts, faucet=self.settings.faucet_enabled)
+        parts = (accounts, wallet, self.bets)
+        handlers = {
+            name: handler for part in parts for name, handler in part.handlers(self.work).items()
+        }
+        return Router(handlers, time.monotonic)
+
+    async def start(self) -> int:
+        """Own the shards, listen, and return the port."""
+        for lane in self.storage.journal.lanes:
+            self._lanes.append(asyncio.create_task(lane.run()))
+        for lane in self.storage.journal.lanes:
+            await lane.wait_open()
+        self._start_jobs()
+        self._runner = web.AppRunner(self._web_app(), access_log=None, handle_signals=False)
+        await self._runner.setup()
+        server = self._runner.server
+        assert server is not None
+        self._listener = Listener(self.sockets.engine, server)
+        return await self._listener.listen(self.settings.host, self.settings.port)
+
+    def _start_jobs(self) -> None:
+        jobs, settings = self.jobs, self.settings
+        idle_ms = int(settings.passivate_after_seconds * 1_000)
+        jobs.run(self.storage.store.write_snapshots())
+        jobs.run(self.storage.outbox.delete_delivered())
+        jobs.run(self.lag.watch())
+        jobs.every(OUTBOX_SWEEP_S, self._sweep_outbox)
+        jobs.every(TOKEN_SWEEP_S, self.floor.check_tokens)
+        jobs.every(PASSIVATION_SWEEP_S, lambda: self.node.passivate(idle_ms, PASSIVATION_LIMIT))
+        jobs.every(SESSION_SWEEP_S, self.accounts.sweep)
+
+    async def _sweep_outbox(self) -> None:
+        if self.storage.journal.open:
+            await self.post.sweep()
+
+    def _web_app(self) -> web.Application:
+        app = web.Application(client_max_size=self.settings.max_payload_bytes)
+        SocketRoutes(self.sockets.engine).add_to(app)
+        Door(
+            self.router, self.accounts, self.allowance, self.sockets.engine.admission, now_ms
+        ).add_to(app)
+        Health(self._ready).add_to(app)
+        self.registry.register(
+            NodeCollector(
+                self.node,
+                self.storage.journal,
+                self.post,
+                self.router,
+                self.bets,
+                self.sockets,
+                self.work,
+                self.lag,
+            )
+        )
+        MetricsPage(self.registry).add_to(app)
+        return app
+
+    def _ready(self) -> dict[str, bool]:
+        return {
+            "journal": self.storage.journal.open,
+            "accepting": not self.sockets.engine.admission.draining,
+        }
+
+    async def stop(self) -> None:
+        """Take nothing new, commit what was accepted, answer it, and close, in that order."""
+        if self._listener is not None:
+            self._listener.close()
+        self.node.drain()
+        await self.work.finish()
+        await self._flush()
+        await self.sockets.drain(
+            self.settings.drain_seconds, self.settings.reconnect_after_milliseconds
+        )
+        await self._flush()
+        for lane in self.storage.journal.lanes:
+            lane.close()
+        if self._lanes:
+            await asyncio.wait(self._lanes, timeout=self.settings.drain_seconds)
+        await self.jobs.stop()
+        await self.storage.outbox.flush()
+        self.node.passivate(-1, self.settings.max_live_actors)
+        await self.storage.store.flush_snapshots()
+        self.node.close()
+        self.sockets.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self.passwords.close()
+
+    async def _flush(self) -> None:
+        """Wait until everything accepted is committed, or storage is gone, or time is up."""
+        deadline = time.monotonic() + self.settings.drain_seconds
+        journal = self.storage.journal
+        while (  # noqa: ASYNC110 - an event would cost every commit, for this one moment
+            any(lane.depth for lane in journal.lanes) and time.monotonic() < deadline
+        ):
+            await asyncio.sleep(0.005)
+
+
+def _rates(settings: Settings) -> dict[Rate, tuple[float, int]]:
+    bets, commands = settings.bets_per_second, settings.commands_per_second
+    sign_ins = settings.sign_ins_per_minute
+    return {
+        Rate.BETS: (bets, max(bets, 1)),
+        Rate.COMMANDS: (commands, max(commands, 1)),
+        Rate.SIGN_IN: (sign_ins / 60, sign_ins),
+    }
+
+
+def _socket_options(settings: Settings) -> SocketOptions:
+    return SocketOptions(
+        ping_interval_ms=settings.ping_interval_milliseconds,
+        ping_timeout_ms=settings.ping_timeout_milliseconds,
+        max_payload_bytes=settings.max_payload_bytes,
+        max_connections=settings.max_connections,
+        max_connections_per_ip=settings.max_connections_per_ip,
+    )
+
+
+async def start_node(settings: Settings, dsn: str) -> Pitboss:
+    """A node on a migrated database, listening."""
+    pool = await open_pool(dsn)
+    pitboss = Pitboss(settings, dsn, pool)
+    await pitboss.start()
+    return pitboss

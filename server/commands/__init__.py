@@ -1,0 +1,1 @@
+"""Thin handlers: each names the actor, query or service that a command goes to."""

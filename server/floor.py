@@ -1,0 +1,119 @@
+"""The game floor: what the socket layer serves. It lets players in and routes what they send."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from actors.decision import Push
+from protocol import disconnects
+from protocol.commands.auth import TokenExpiring
+from protocol.errors import MALFORMED, Failure
+from protocol.socketio import MAIN_NAMESPACE, Argument
+from server.allowance import Allowance
+from server.auth.service import Accounts
+from server.caller import Caller
+from server.hub import Hub
+from server.reply import SocketAnswer
+from server.router import Router
+from server.sockets.socket import Ack, Socket
+
+log = logging.getLogger(__name__)
+
+# How long before its end a token is announced: enough for a refresh over a bad connection.
+EXPIRING_MS: Final = 60_000
+
+
+class Floor:
+    """Everybody who plays on this node."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        allowance: Allowance,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.namespaces = frozenset({MAIN_NAMESPACE})
+        self._accounts = accounts
+        self._allowance = allowance
+        self._now_ms = now_ms
+        self._router: Router | None = None
+        self._by_session: dict[UUID, set[Socket]] = {}
+
+    def bind(self, router: Router) -> None:
+        """Open the floor. The router's handlers need the floor, so it comes second."""
+        self._router = router
+
+    async def connect(self, socket: Socket, auth: Mapping[str, Any]) -> None:
+        """Let a player in by the token of the handshake. Raises the Failure they are told."""
+        token = auth.get("token")
+        if token is not None and not isinstance(token, str):
+            raise Failure(MALFORMED, field="token")
+        identity = await self._accounts.authenticate(token)
+        budgets = self._allowance.of_user(identity.user_id, socket.address)
+        socket.session = Caller(identity, socket.address, budgets, socket)
+        socket.join(f"user:{identity.user_id}")
+        self._by_session.setdefault(identity.session_id, set()).add(socket)
+
+    def event(self, socket: Socket, name: str, args: Sequence[Argument], ack: Ack | None) -> None:
+        """Route one command."""
+        assert self._router is not None
+        answer = SocketAnswer(socket, ack, self._now_ms)
+        if len(args) > 1:
+            answer.reject(Failure(MALFORMED, reason="A command takes one argument."))
+            return
+        self._router.dispatch(socket.session, name, args[0] if args else None, answer)
+
+    def disconnected(self, socket: Socket, _reason: str) -> None:
+        """Forget the socket."""
+        self._forget(socket, socket.session.identity.session_id)
+
+    def _forget(self, socket: Socket, session_id: UUID) -> None:
+        sockets = self._by_session.get(session_id)
+        if sockets is not None:
+            sockets.discard(socket)
+            if not sockets:
+                del self._by_session[session_id]
+
+    def renewed(self, caller: Caller, before: UUID) -> None:
+        """A socket's identity was renewed, perhaps by a token of another session."""
+        socket, identity = caller.socket, caller.identity
+        if socket is None or identity is None or not socket.connected:
+            return
+        self._forget(socket, before)
+        self._by_session.setdefault(identity.session_id, set()).add(socket)
+
+    def session_ended(self, session_id: UUID) -> None:
+        """End the sockets of a revoked session, after the answers of this moment are sent."""
+        for socket in tuple(self._by_session.get(session_id, ())):
+            asyncio.get_running_loop().call_soon(socket.disconnect, disconnects.SESSION_ENDED)
+
+    def check_tokens(self) -> None:
+        """Announce tokens that end soon, and end the sockets whose token has ended."""
+        now_ms = self._now_ms()
+        for sockets in tuple(self._by_session.values()):
+            for socket in tuple(sockets):
+                self._check_token(socket, now_ms)
+
+    def _check_token(self, socket: Socket, now_ms: int) -> None:
+        caller: Caller = socket.session
+        assert caller.identity is not None
+        left_ms = caller.identity.expires_at_ms - now_ms
+        if left_ms <= 0:
+            socket.disconnect(disconnects.TOKEN_EXPIRED)
+        elif left_ms <= EXPIRING_MS and not caller.warned:
+            caller.warned = True
+            socket.emit("token:expiring", TokenExpiring(expires_in=left_ms // 1_000))
+
+
+class Publishing:
+    """Hands the pushes of actors to the hub's rooms."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def publish(self, push: Push, origin: object | None) -> None:
+        """Tell the room the newest state; the socket that asked knows it from its answer."""
+        socket = origin if isinstance(origin, Socket) else None
+        self._hub.update(MAIN_NAMESPACE, push.room, push.event, push.key, push.data, origin=socket)

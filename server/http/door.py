@@ -1,0 +1,103 @@
+"""Every command of the catalogue that has a route, over HTTP with a Bearer token."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from protocol.catalogue import API_PREFIX, COMMANDS, Entry
+from protocol.errors import MALFORMED, TOO_LARGE, Failure
+from server.allowance import Allowance
+from server.answer import Refusal, Success
+from server.auth.service import Accounts
+from server.caller import Caller
+from server.reply import HttpAnswer
+from server.router import Router
+from server.sockets.admission import Admission
+from server.sockets.listener import peer_address
+
+_ENCODER: Final = msgspec.json.Encoder()
+_BEARER: Final = "bearer "
+
+HttpHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Door:
+    """Turns requests into commands and answers into responses."""
+
+    def __init__(
+        self,
+        router: Router,
+        accounts: Accounts,
+        allowance: Allowance,
+        admission: Admission,
+        clock: Callable[[], int],
+    ) -> None:
+        self._router = router
+        self._accounts = accounts
+        self._allowance = allowance
+        self._admission = admission
+        self._clock = clock
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the route of every command that has one."""
+        for entry in COMMANDS.values():
+            if entry.route is not None:
+                path = API_PREFIX + entry.route.path
+                app.router.add_route(entry.route.method, path, self._handler(entry))
+
+    def _handler(self, entry: Entry) -> HttpHandler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            answer = HttpAnswer(self._clock)
+            try:
+                caller = await self._caller(request, entry)
+                argument = await _argument(request, entry)
+            except Failure as failure:
+                answer.reject(failure)
+            else:
+                self._router.dispatch(caller, entry.name, argument, answer)
+            return respond(*await answer.wait())
+
+        return handle
+
+    async def _caller(self, request: web.Request, entry: Entry) -> Caller:
+        address = self._admission.address(peer_address(request.transport), request.headers)
+        header = request.headers.get("Authorization", "")
+        if not entry.roles:
+            return Caller(None, address, self._allowance.of_stranger(address))
+        token = header[len(_BEARER) :].strip() if header.lower().startswith(_BEARER) else None
+        identity = await self._accounts.identify(token)
+        budgets = self._allowance.of_user(identity.user_id, address)
+        return Caller(identity, address, budgets)
+
+
+async def _argument(request: web.Request, entry: Entry) -> Any:
+    """What the request says: a body of JSON, or the query and path of a GET."""
+    if request.method == "GET":
+        fields = {**request.query, **request.match_info}
+        try:
+            # Text of a query becomes numbers here; the router then checks the finished command.
+            return msgspec.to_builtins(msgspec.convert(fields, entry.request, strict=False))
+        except msgspec.ValidationError as error:
+            raise Failure(MALFORMED, reason=str(error)) from error
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise Failure(TOO_LARGE, limit=error.body) from error
+    return msgspec.Raw(body) if body.strip() else None
+
+
+def respond(status: int, body: Success | Refusal) -> web.Response:
+    """The response, with `Retry-After` in seconds where the error says when to come back."""
+    headers = {"Cache-Control": "no-store"}
+    if isinstance(body, Refusal):
+        retry_after_ms = body.error.details.get("retry_after_ms")
+        if retry_after_ms is not None:
+            headers["Retry-After"] = str(-(-retry_after_ms // 1_000))
+    return web.Response(
+        status=status,
+        body=_ENCODER.encode(body),
+        content_type="application/json",
+        headers=headers,
+    )

@@ -1,0 +1,169 @@
+"""What the node tells Prometheus. Counters are plain numbers that are read when it asks."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from actors.runtime.node import Node
+from actors.runtime.post import Post
+from protocol.catalogue import COMMANDS, Rate
+from protocol.commands.bets import PlaceBets
+from server.commands.bets import BetCommands
+from server.lag import Lag
+from server.reply import OK
+from server.router import Router
+from server.sockets.server import SocketServer
+from server.work import Work
+from storage.journal import Journal
+
+_ROWS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
+_SECONDS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+
+
+class Commits:
+    """Sizes and times of the journal's commits."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._rows = Histogram(
+            "pitboss_commit_rows", "Facts in one commit.", buckets=_ROWS, registry=registry
+        )
+        self._seconds = Histogram(
+            "pitboss_commit_seconds",
+            "Time from a batch's first byte to its commit.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def observe(self, rows: int, seconds: float) -> None:
+        """One batch was committed."""
+        self._rows.observe(rows)
+        self._seconds.observe(seconds)
+
+
+class NodeCollector(Collector):
+    """Reads everything else off the node's own parts."""
+
+    def __init__(
+        self,
+        node: Node,
+        journal: Journal,
+        post: Post,
+        router: Router,
+        bets: BetCommands,
+        sockets: SocketServer,
+        work: Work,
+        lag: Lag,
+    ) -> None:
+        self._node = node
+        self._journal = journal
+        self._post = post
+        self._router = router
+        self._bets = bets
+        self._sockets = sockets
+        self._work = work
+        self._lag = lag
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, as they stand now."""
+        yield from self._commands()
+        yield from self._actors()
+        yield from self._connections()
+
+    def _commands(self) -> Iterator[Metric]:
+        commands = CounterMetricFamily(
+            "pitboss_commands", "Commands answered.", labels=("command", "outcome")
+        )
+        for name, tally in self._router.tallies.items():
+            for outcome, count in tally.items():
+                commands.add_metric((name, outcome), count)
+        yield commands
+        single = sum(
+            self._router.tallies[name][OK]
+            for name, entry in COMMANDS.items()
+            if entry.rate is Rate.BETS and entry.request is not PlaceBets
+        )
+        bets = single + self._bets.settled_in_batches
+        yield CounterMetricFamily("pitboss_bets", "Bets settled.", value=bets)
+
+    def _actors(self) -> Iterator[Metric]:
+        yield _gauge("pitboss_actors_live", "Actors in memory.", self._node.live)
+        depth = GaugeMetricFamily("pitboss_queue_depth", "What waits.", labels=("queue",))
+        for lane in self._journal.lanes:
+            depth.add_metric((f"lane_{lane.number}",), lane.depth)
+        depth.add_metric(("outbox",), self._post.under_way)
+        depth.add_metric(("work",), self._work.under_way)
+        yield depth
+        yield _gauge("pitboss_lanes_open", "Lanes that own their shards.", self._open_lanes())
+        yield _gauge("pitboss_loop_lag_seconds", "Lateness of the loop.", self._lag.newest_s)
+        yield _gauge(
+            "pitboss_loop_lag_worst_seconds",
+            "Worst lateness of the loop since the last reading.",
+            self._lag.worst_s(),
+        )
+
+    def _open_lanes(self) -> int:
+        return sum(lane.open for lane in self._journal.lanes)
+
+    def _connections(self) -> Iterator[Metric]:
+        counters = self._sockets.counters
+        yield _labelled(
+            GaugeMetricFamily, "pitboss_connections", "Open.", counters.open_by_transport
+        )
+        yield _labelled(
+            CounterMetricFamily, "pitboss_disconnects", "By reason.", counters.disconnects
+        )
+        yield _labelled(
+            CounterMetricFamily, "pitboss_handshakes_refused", "By error.", counters.refused
+        )
+        yield _gauge("pitboss_sockets", "Joined namespaces.", self._sockets.sockets)
+        for name, value in (
+            ("connections_opened", counters.opened),
+            ("upgrades", counters.upgrades),
+            ("packets_in", counters.packets_in),
+            ("packets_out", counters.packets_out),
+            ("bytes_in", counters.bytes_in),
+            ("bytes_out", counters.bytes_out),
+        ):
+            yield CounterMetricFamily(f"pitboss_{name}", f"Total {name}.", value=value)
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _labelled(
+    family: Callable[..., GaugeMetricFamily | CounterMetricFamily],
+    name: str,
+    text: str,
+    counts: Counter[str],
+) -> Metric:
+    metric = family(name, text, labels=("kind",))
+    for kind, count in counts.items():
+        metric.add_metric((kind,), count)
+    return metric
+
+
+class MetricsPage:
+    """`/metrics`, in the text form that Prometheus reads."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the page."""
+        app.router.add_get("/metrics", self._page)
+
+    async def _page(self, _request: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )

@@ -1,0 +1,67 @@
+"""Commands that take their time: queries and services, each in a task, boundedly many."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from protocol.errors import INTERNAL, OVERLOADED, Failure
+from server.caller import Caller
+from server.reply import Answer
+from server.router import Handler
+
+log = logging.getLogger(__name__)
+
+# Tasks at once. Queries share a pool of a few connections, so more would only wait longer there.
+MAX_TASKS: Final = 1_000
+
+
+class Work:
+    """All slow commands under way."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def under_way(self) -> int:
+        """How many tasks run."""
+        return len(self._tasks)
+
+    def answering(self, function: Callable[[Caller, Any], Awaitable[Any]]) -> Handler:
+        """A handler that answers with what `function` returns."""
+
+        async def act(caller: Caller, command: Any, answer: Answer) -> None:
+            answer.resolve(await function(caller, command))
+
+        return self.acting(act)
+
+    def acting(self, function: Callable[[Caller, Any, Answer], Awaitable[None]]) -> Handler:
+        """A handler that leaves the answer to `function`, except for what that raises."""
+
+        def handle(caller: Caller, command: Any, answer: Answer) -> None:
+            if len(self._tasks) >= MAX_TASKS:
+                answer.reject(Failure(OVERLOADED, retry_after_ms=1_000))
+                return
+            self._start(_guarded(function(caller, command, answer), answer))
+
+        return handle
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def finish(self) -> None:
+        """Wait for what is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+
+async def _guarded(work: Awaitable[None], answer: Answer) -> None:
+    try:
+        await work
+    except Failure as failure:
+        answer.reject(failure)
+    except Exception:
+        log.exception("a command failed")
+        answer.reject(Failure(INTERNAL))
