@@ -39,7 +39,6 @@ from server.sockets.server import SocketServer
 from server.work import Work
 from storage.journal import Journal, Lane, shards_of
 from storage.outbox import PostgresOutbox
-from storage.pool import open_pool
 from storage.queries.bets import Bets
 from storage.rows import tables
 from storage.vault import Vault
@@ -263,11 +262,3 @@ def _socket_options(settings: Settings) -> SocketOptions:
         max_connections=settings.max_connections,
         max_connections_per_ip=settings.max_connections_per_ip,
     )
-
-
-async def start_node(settings: Settings, dsn: str) -> Pitboss:
-    """A node on a migrated database, listening."""
-    pool = await open_pool(dsn)
-    pitboss = Pitboss(settings, dsn, pool)
-    await pitboss.start()
-    return pitboss

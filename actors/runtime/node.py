@@ -63,6 +63,8 @@ class Node:
         self._post = post
         post.bind(self.send)
         self._draining = False
+        # Asked once: a line for every stage of every bet is for finding faults, not for play.
+        self._traced = log.isEnabledFor(logging.DEBUG)
         self._sweep: list[Actor] = []
 
     @property
@@ -153,6 +155,8 @@ class Node:
         except Exception:
             log.exception("the rule of %s failed", type(command).__name__)
             outcome = Failure(INTERNAL)
+        if self._traced:
+            _trace("decided", actor, command)
         write = Write(actor, command, reply, outcome, retried)
         if type(outcome) is Decision and (outcome.facts or outcome.messages):
             self._apply(actor, outcome, write)
@@ -175,6 +179,8 @@ class Node:
         """What these writes rest on is durable: answer, tell the rooms, send the messages."""
         for write in writes:
             write.actor.pending -= 1
+            if self._traced:
+                _trace("committed", write.actor, write.command)
             try:
                 self._settle(write)
             except Exception:
@@ -320,6 +326,12 @@ class Node:
         self._draining = True
         self._hydration.close()
         self._alarms.close()
+
+
+def _trace(stage: str, actor: Actor, command: Any) -> None:
+    request_id = getattr(command, "request_id", None)
+    extra = {"actor": f"{actor.kind.name}:{actor.key}", "command": type(command).__name__}
+    log.debug(stage, extra={"request_id": str(request_id), **extra})
 
 
 class _Nobody:

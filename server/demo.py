@@ -1,0 +1,62 @@
+"""The demo player: an account to try things with, in development only."""
+
+from typing import Final
+from uuid import UUID
+
+from actors.runtime.node import Node
+from actors.wallet import facts
+from actors.wallet.commands import Adjust
+from actors.wallet.rules import WALLET
+from protocol.commands.auth import Role
+from server.auth.service import Accounts
+from server.reply import HttpAnswer
+
+USERNAME: Final = "demo"
+# Long enough for a day of trying things out; a real session's token lives 15 minutes.
+TOKEN_LIFETIME_S: Final = 24 * 3600
+_FUNDS_MINOR: Final = 1_000_00
+# The same at every start, so that the demo player is funded once.
+_FUNDING: Final = UUID("6f2d8f3e-5d0c-4b39-9a3c-5b6f2f6d7a10")
+
+
+async def demo_token(accounts: Accounts, node: Node, clock_ms: int) -> str:
+    """A token of the demo player, who is created and given play credits if need be."""
+    user = await accounts.user_of(USERNAME)
+    if user is None:
+        user = await accounts.create_user(None, USERNAME, None, Role.PLAYER)
+    answer = HttpAnswer(lambda: clock_ms)
+    node.send(
+        WALLET, user.id, Adjust(facts.FAUCET, "PLAY", _FUNDS_MINOR, user.id, _FUNDING), answer
+    )
+    await answer.wait()
+    return await accounts.issue_token(user, TOKEN_LIFETIME_S)
+
+
+BANNER: Final = """
+  Pitboss is open.
+
+    sockets    {url}          (Socket.IO, any client)
+    HTTP       {url}/api/v1
+    reference  {url}/docs
+    health     {url}/readyz   metrics {url}/metrics
+"""
+
+PLAYER: Final = """
+  A demo player with 1,000.00 PLAY is waiting. Its token, good for a day:
+
+    {token}
+
+  A first bet, in Node (npm install socket.io-client), saved as bet.mjs:
+
+    import {{ io }} from "socket.io-client";
+    const socket = io("{url}", {{ auth: {{ token: "{token}" }} }});
+    const bet = {{ stake: 100, currency: "PLAY", target: 5050, direction: "over",
+                  request_id: crypto.randomUUID() }};
+    socket.emit("dice:roll", bet, (answer) => {{ console.log(answer); socket.close(); }});
+"""
+
+
+def banner(url: str, token: str | None) -> str:
+    """What a newcomer reads when the node has started."""
+    player = PLAYER.format(url=url, token=token) if token else ""
+    return BANNER.format(url=url) + player
