@@ -114,7 +114,7 @@ def decode(message: bytes) -> Packet | Partial:
     if match is None:
         raise ProtocolViolation(disconnects.MALFORMED_PACKET)
     kind, attachments, namespace_bytes, id_digits = match.groups()
-    namespace = namespace_bytes.decode() if namespace_bytes else MAIN_NAMESPACE
+    namespace = namespace_bytes.decode(errors="replace") if namespace_bytes else MAIN_NAMESPACE
     ack_id = int(id_digits) if id_digits else None
     payload = message[match.end() :]
     if kind == b"2" and attachments is None:

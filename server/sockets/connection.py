@@ -122,7 +122,11 @@ class Connection:
         self._outbound = []
         self._outbound_bytes = 0
         self.counters.packets_out += len(packets)
-        self.counters.bytes_out += self.transport.write(packets)
+        try:
+            self.counters.bytes_out += self.transport.write(packets)
+        except Exception:  # noqa: BLE001 - whoever flushes many must get past a broken one
+            _LOG.exception("a connection could not be written")
+            self.close(disconnects.INTERNAL)
 
     def _overflow(self) -> None:
         """A burst within one tick is written at once; what is still too much is too slow."""

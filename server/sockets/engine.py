@@ -1,7 +1,6 @@
 """All Engine.IO connections of this process: handshakes, heartbeats, flushes and their end."""
 
 import asyncio
-import logging
 import secrets
 from collections.abc import Callable
 from typing import Final
@@ -13,8 +12,6 @@ from server.sockets.connection import Connection, MessageHandler, Transport
 from server.sockets.counters import Counters
 from server.sockets.deadlines import SLICE_S, Deadlines
 from server.sockets.options import SocketOptions
-
-_LOG = logging.getLogger(__name__)
 
 # 120 bits: the session id alone gives access to a long-polling session.
 SID_BYTES: Final = 15
@@ -127,11 +124,7 @@ class Engine:
         self._flush_scheduled = False
         dirty, self._dirty = self._dirty, []
         for connection in dirty:
-            try:
-                connection.flush()
-            except Exception:  # noqa: BLE001 - the other connections still have to be written
-                _LOG.exception("a connection could not be written")
-                connection.close(disconnects.INTERNAL)
+            connection.flush()
 
     async def drain(self, timeout_s: float, say_goodbye: Callable[[Connection], None]) -> None:
         """Refuse new sessions and close all others, in slices; done after `timeout_s` at most."""
