@@ -149,6 +149,10 @@ class Lane:
             except Lost as lost:
                 log.warning("lane %d lost its connection: %s", self.number, lost)
                 writer.terminate()
+            except Exception:
+                # A fault of ours: nothing is known of the batch, so it is a loss like any other.
+                log.exception("lane %d failed", self.number)
+                writer.terminate()
             else:
                 await writer.close()
             finally:
