@@ -100,18 +100,8 @@ def test_acks_survive_the_round_trip(namespace: str, ack_id: int, args: list[Any
 
 # Texts that look like packets get further than random ones.
 FRAGMENTS = st.sampled_from(
-    ["0", "1", "2", "3", "5", "6", "9", "-", "/", ",", "[", "]", "{", "}", '"', "a", ":", "\\", "é"]
-    + [
-        '["a"]',
-        '{"_placeholder":true,"num":0}',
-        '{"_placeholder":true,"num":',
-        "/chat,",
-        "1-",
-        "0-",
-    ]
+    [*'012356-/,[]{}"a:\\é', '["a"]', '{"_placeholder":true,"num":0}', "/chat,", "1-", "0-"]
 )
-
-
 MESSAGES = st.one_of(
     st.binary(), TEXT.map(str.encode), st.lists(FRAGMENTS, max_size=12).map("".join).map(str.encode)
 )
