@@ -52,7 +52,7 @@ class Tokens:
         if min(map(len, self._keys)) < _MIN_SECRET_BYTES:
             raise ValueError(f"a token secret needs at least {_MIN_SECRET_BYTES} bytes")
         self._now_ms = now_ms
-        self._jws = PyJWS(algorithms=[_ALGORITHM])
+        self._jws = PyJWS()
         self._claims = msgspec.json.Decoder(_Claims)
 
     def issue(self, user: User, session_id: UUID, lifetime_s: int = ACCESS_LIFETIME_S) -> str:

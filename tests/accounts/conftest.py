@@ -72,7 +72,7 @@ class Desk:
 @pytest_asyncio.fixture
 async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
     async with asyncpg.create_pool(
-        database_url, min_size=1, max_size=10, command_timeout=10
+        database_url, min_size=1, max_size=10, command_timeout=60
     ) as pool:
         yield pool
 

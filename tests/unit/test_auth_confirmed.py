@@ -55,10 +55,12 @@ def test_when_full_the_oldest_is_forgotten() -> None:
     confirmed, alice = ConfirmedTokens(), identity()
     for n in range(MAX_CONFIRMED):
         confirmed.add(f"token {n}", alice, NOW_MS, confirmed.ticket())
-    confirmed.add("token 0", alice, NOW_MS + 1, confirmed.ticket())
-    confirmed.add("one more", alice, NOW_MS + 1, confirmed.ticket())
+    confirmed.add("token 1", alice, NOW_MS + 1, confirmed.ticket())
+    for token in ("one more", "another"):
+        confirmed.add(token, alice, NOW_MS + 1, confirmed.ticket())
 
-    assert confirmed.find("token 0", NOW_MS + 1) == alice
-    assert confirmed.find("token 1", NOW_MS + 1) is None
-    assert confirmed.find("token 2", NOW_MS + 1) == alice
+    assert confirmed.find("token 0", NOW_MS + 1) is None
+    assert confirmed.find("token 1", NOW_MS + 1) == alice
+    assert confirmed.find("token 2", NOW_MS + 1) is None
+    assert confirmed.find("token 3", NOW_MS + 1) == alice
     assert confirmed.find("one more", NOW_MS + 1) == alice
