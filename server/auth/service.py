@@ -67,8 +67,8 @@ class Accounts:
     `on_revoked` is called with a session's id after it was revoked here, to end its open sockets.
     Every coroutine may raise the Failure `storage_unavailable`.
 
-    Other ways in (a phone's code, OAuth) will find or add their user and then go the way of
-    `login`: `_open` is the one place where a session begins.
+    A session begins in one of two places, and other ways in (a phone's code, OAuth) will end there:
+    `_enrol` adds a user with their first session, `_open` begins one of a user who is known.
     """
 
     def __init__(
