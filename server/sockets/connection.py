@@ -26,6 +26,10 @@ class Transport(Protocol):
     def writable(self) -> bool:
         """Whether packets may be written now rather than wait in the connection's queue."""
 
+    @property
+    def max_packets(self) -> int:
+        """How many packets one write may carry."""
+
     def write(self, packets: list[bytes]) -> int:
         """Send all of `packets`, in order, in one write. The bytes it took on the wire."""
 
@@ -118,15 +122,22 @@ class Connection:
         self._dirty = False
         if not self._outbound or not self.transport.writable:
             return
-        packets = self._outbound
-        self._outbound = []
-        self._outbound_bytes = 0
+        packets = self._take(self.transport.max_packets)
         self.counters.packets_out += len(packets)
         try:
             self.counters.bytes_out += self.transport.write(packets)
         except Exception:  # noqa: BLE001 - whoever flushes many must get past a broken one
             _LOG.exception("a connection could not be written")
             self.close(disconnects.INTERNAL)
+
+    def _take(self, count: int) -> list[bytes]:
+        """The first packets of the queue, taken out of it."""
+        packets, self._outbound = self._outbound, []
+        self._outbound_bytes = 0
+        if len(packets) > count:
+            packets, self._outbound = packets[:count], packets[count:]
+            self._outbound_bytes = sum(map(len, self._outbound))
+        return packets
 
     def _overflow(self) -> None:
         """A burst within one tick is written at once; what is still too much is too slow."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from typing import TYPE_CHECKING
 
 from aiohttp import WSMsgType, web
@@ -37,6 +38,7 @@ class FallbackWebSocket:
     )
 
     name = engineio.WEBSOCKET
+    max_packets = sys.maxsize
 
     def __init__(self, engine: Engine, response: web.WebSocketResponse) -> None:
         self._engine = engine

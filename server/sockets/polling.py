@@ -8,6 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from protocol import disconnects, engineio
+from protocol.bounds import MAX_PACKETS_PER_POLL
 from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.engineio import Binary
 from protocol.errors import MALFORMED, Failure
@@ -24,6 +25,7 @@ class Polling:
     __slots__ = ("_answer", "_closed", "connection")
 
     name = engineio.POLLING
+    max_packets = MAX_PACKETS_PER_POLL
     connection: Connection
 
     def __init__(self) -> None:

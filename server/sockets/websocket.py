@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -77,6 +78,7 @@ class WebSocket(WSListener):
     )
 
     name = engineio.WEBSOCKET
+    max_packets = sys.maxsize
     _picows: WSTransport
 
     def __init__(self, engine: Engine, address: str, upgrading: Connection | None) -> None:

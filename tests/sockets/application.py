@@ -1,0 +1,138 @@
+"""A small application that remembers what happened to it, and a server of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from msgspec import Raw
+
+from protocol.errors import TOKEN_INVALID, Failure
+from protocol.socketio import Argument
+from server.sockets.listener import Listener
+from server.sockets.options import SocketOptions
+from server.sockets.routes import SocketRoutes
+from server.sockets.server import SocketServer
+from server.sockets.socket import Ack, Socket
+
+
+def decoded(args: Sequence[Argument]) -> list[Any]:
+    return [msgspec.json.decode(arg) if isinstance(arg, Raw) else arg for arg in args]
+
+
+@dataclass
+class RecordingApplication:
+    """Acknowledges, joins rooms, broadcasts, dismisses and fails, as a client asks."""
+
+    namespaces: frozenset[str] = frozenset({"/", "/chat"})
+    sockets: list[Socket] = field(default_factory=list)
+    events: list[tuple[str, list[Any]]] = field(default_factory=list)
+    ends: list[tuple[str, str]] = field(default_factory=list)
+    kept_acks: list[Ack] = field(default_factory=list)
+    cancelled: int = 0
+
+    async def connect(self, socket: Socket, auth: Mapping[str, Any]) -> None:
+        if auth.get("token") == "wrong":
+            raise Failure(TOKEN_INVALID, hint="try another")
+        if auth.get("token") == "fault":
+            raise RuntimeError("the application is broken")
+        try:
+            await asyncio.sleep(float(auth.get("wait_s", 0)))
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        for room in auth.get("rooms", []):
+            socket.join(room)
+        self.sockets.append(socket)
+        socket.emit("welcome", {"namespace": socket.namespace, "auth": auth})
+
+    def event(self, socket: Socket, name: str, args: Sequence[Argument], ack: Ack | None) -> None:
+        values = decoded(args)
+        self.events.append((name, values))
+        match name:
+            case "echo" if ack is not None:
+                ack.send(*args)
+            case "echo":
+                socket.emit("echoed", *args)
+            case "later" if ack is not None:
+                self.kept_acks.append(ack)
+            case "join":
+                socket.join(values[0])
+            case "leave":
+                socket.leave(values[0])
+            case "say":
+                socket.hub.emit(socket.namespace, values[0], "said", values[1], skip=socket)
+            case "dismiss":
+                socket.disconnect()
+            case "kick":
+                socket.disconnect(close=True)
+            case "fail":
+                raise RuntimeError("the application is broken")
+
+    def disconnected(self, socket: Socket, reason: str) -> None:
+        assert not socket.rooms
+        self.ends.append((socket.namespace, reason))
+
+
+@dataclass
+class Served:
+    """A running server."""
+
+    server: SocketServer
+    application: RecordingApplication
+    listener: Listener
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def connections(self) -> int:
+        return len(self.server.engine.connections)
+
+    async def until(self, condition: Any) -> None:
+        """Wait until a condition holds; a test that waits in vain fails by its own limit."""
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    async def until_ended(self, reason: str, count: int = 1) -> None:
+        """Wait until connections have ended for this reason."""
+        counters = self.server.counters
+        try:
+            await self.until(lambda: counters.disconnects[reason] >= count)
+        except TimeoutError:
+            raise AssertionError(f"no {reason}, but {dict(counters.disconnects)}") from None
+
+
+async def page(_request: web.Request) -> web.Response:
+    return web.Response(text="a page")
+
+
+@asynccontextmanager
+async def serve(options: SocketOptions | None = None) -> AsyncIterator[Served]:
+    """Serve a fresh application on a free port, pages and sockets on the one port."""
+    application = RecordingApplication()
+    server = SocketServer(options or SocketOptions(), application)
+    http = web.Application()
+    http.router.add_get("/", page)
+    SocketRoutes(server.engine).add_to(http)
+    runner = web.AppRunner(http, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    assert runner.server is not None
+    listener = Listener(server.engine, runner.server)
+    port = await listener.listen("127.0.0.1", 0)
+    try:
+        yield Served(server, application, listener, port)
+    finally:
+        listener.close()
+        server.close()
+        await runner.cleanup()
+        # The loop needs a turn to see off the connections that were just closed.
+        await asyncio.sleep(0.01)

@@ -1,0 +1,141 @@
+"""Clients made by hand, for what well-behaved ones never send."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+TEXT, BINARY, CLOSE, PING, PONG, CONTINUATION = 1, 2, 8, 9, 10, 0
+MASK = b"\x37\xfa\x21\x3d"
+
+UPGRADE_HEADERS = (
+    "Host: test\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+def upgrade_request(query: str = "EIO=4&transport=websocket", extra: str = "") -> bytes:
+    return f"GET /socket.io/?{query} HTTP/1.1\r\n{UPGRADE_HEADERS}{extra}\r\n".encode()
+
+
+def frame(
+    opcode: int, payload: bytes, *, fin: bool = True, rsv: int = 0, masked: bool = True
+) -> bytes:
+    """A client's WebSocket frame (RFC 6455, section 5.2)."""
+    length = len(payload)
+    first = (0x80 if fin else 0) | rsv << 4 | opcode
+    mask_bit = 0x80 if masked else 0
+    if length < 126:
+        header = struct.pack("!BB", first, mask_bit | length)
+    elif length < 65_536:
+        header = struct.pack("!BBH", first, mask_bit | 126, length)
+    else:
+        header = struct.pack("!BBQ", first, mask_bit | 127, length)
+    if not masked:
+        return header + payload
+    repeated = (MASK * (length // 4 + 1))[:length]
+    return header + MASK + bytes(a ^ b for a, b in zip(payload, repeated, strict=True))
+
+
+class RawSocket:
+    """A network connection that can speak WebSocket, rightly or wrongly."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    def send(self, *frames: bytes) -> None:
+        """Write frames, or any bytes, at once."""
+        self.writer.write(b"".join(frames))
+
+    def text(self, packet: str) -> None:
+        """Write one text frame."""
+        self.send(frame(TEXT, packet.encode()))
+
+    async def head(self) -> bytes:
+        """The head of an HTTP response."""
+        async with asyncio.timeout(10):
+            return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def frame(self) -> tuple[int, bytes]:
+        """The next frame: its opcode and payload."""
+        async with asyncio.timeout(10):
+            first, length = await self.reader.readexactly(2)
+            assert first & 0x80, "the server fragments nothing"
+            assert length < 128, "a server masks nothing"
+            if length == 126:
+                (length,) = struct.unpack("!H", await self.reader.readexactly(2))
+            elif length == 127:
+                (length,) = struct.unpack("!Q", await self.reader.readexactly(8))
+            return first & 0x0F, await self.reader.readexactly(length)
+
+    async def packet(self) -> str:
+        """The next text packet that is not a ping."""
+        while True:
+            opcode, payload = await self.frame()
+            assert opcode == TEXT, f"opcode {opcode}: {payload!r}"
+            if payload != b"2":
+                return payload.decode()
+
+    async def close_code(self) -> int:
+        """The code of the close frame, after whatever comes before it."""
+        while True:
+            opcode, payload = await self.frame()
+            if opcode == CLOSE:
+                return int.from_bytes(payload[:2], "big")
+
+    async def rest(self) -> bytes:
+        """Everything until the server closes the network connection."""
+        async with asyncio.timeout(10):
+            return await self.reader.read()
+
+
+@asynccontextmanager
+async def raw(port: int) -> AsyncIterator[RawSocket]:
+    """A network connection, and nothing said yet."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield RawSocket(reader, writer)
+    finally:
+        writer.close()
+        try:
+            await writer.wait_closed()
+        except ConnectionError:
+            pass
+
+
+@asynccontextmanager
+async def websocket(
+    port: int, query: str = "EIO=4&transport=websocket"
+) -> AsyncIterator[RawSocket]:
+    """A WebSocket whose HTTP handshake is done."""
+    async with raw(port) as socket:
+        socket.send(upgrade_request(query))
+        head = await socket.head()
+        assert head.startswith(b"HTTP/1.1 101 "), head
+        yield socket
+
+
+@asynccontextmanager
+async def session(port: int) -> AsyncIterator[RawSocket]:
+    """A WebSocket with an Engine.IO session."""
+    async with websocket(port) as socket:
+        packet = await socket.packet()
+        assert packet.startswith("0{")
+        assert msgspec.json.decode(packet[1:])["upgrades"] == []
+        yield socket
+
+
+@asynccontextmanager
+async def joined(port: int, namespace: str = "", auth: str = "") -> AsyncIterator[RawSocket]:
+    """A WebSocket whose client has joined a namespace and has been welcomed."""
+    async with session(port) as socket:
+        comma = "," if namespace else ""
+        socket.text(f"40{namespace}{comma}{auth}")
+        assert (await socket.packet()).startswith(f'40{namespace}{comma}{{"sid":')
+        assert (await socket.packet()).startswith(f'42{namespace}{comma}["welcome"')
+        yield socket

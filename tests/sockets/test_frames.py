@@ -1,0 +1,165 @@
+"""What a WebSocket may and may not send, frame by frame (RFC 6455)."""
+
+import pytest
+
+from server.sockets.options import SocketOptions
+from tests.sockets.application import Served, serve
+from tests.sockets.raw import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, joined, session
+
+EVENT = '420["echo","né😀"]'.encode()
+ANSWER = '430["né😀"]'
+
+
+async def test_a_fragmented_message_is_put_together(served: Served) -> None:
+    async with joined(served.port) as socket:
+        socket.send(
+            frame(TEXT, EVENT[:3], fin=False),
+            frame(CONTINUATION, b"", fin=False),
+            # Control frames may come in between; the cut goes through the middle of a character.
+            frame(PING, b"are you there"),
+            frame(CONTINUATION, EVENT[3:-4], fin=False),
+            frame(CONTINUATION, EVENT[-4:]),
+        )
+
+        assert await socket.frame() == (PONG, b"are you there")
+        assert await socket.packet() == ANSWER
+
+
+async def test_every_cut_in_two_gives_the_same_message(served: Served) -> None:
+    async with joined(served.port) as socket:
+        for cut in range(len(EVENT) + 1):
+            socket.send(frame(TEXT, EVENT[:cut], fin=False), frame(CONTINUATION, EVENT[cut:]))
+            assert await socket.packet() == ANSWER
+
+
+async def test_a_fragmented_attachment(served: Served) -> None:
+    async with joined(served.port) as socket:
+        socket.text('451-0["echo",{"_placeholder":true,"num":0}]')
+        socket.send(frame(BINARY, b"\x00\xff", fin=False), frame(CONTINUATION, b"\xfe"))
+
+        assert await socket.packet() == '461-0[{"_placeholder":true,"num":0}]'
+        assert await socket.frame() == (BINARY, b"\x00\xff\xfe")
+
+
+@pytest.mark.parametrize(
+    "length", [0, 1, 100, 125, 126, 127, 8_190, 8_300, 65_535, 65_536, 100_000]
+)
+async def test_messages_of_every_length_class_come_back(served: Served, length: int) -> None:
+    async with joined(served.port) as socket:
+        text = "x" * length
+        # Twice in one tick: several frames leave in one write, however large.
+        socket.send(
+            frame(TEXT, f'420["echo","{text}"]'.encode()),
+            frame(TEXT, f'421["echo","{text}"]'.encode()),
+        )
+
+        assert await socket.packet() == f'430["{text}"]'
+        assert await socket.packet() == f'431["{text}"]'
+
+
+BROKEN = {
+    "text that is not UTF-8": ([frame(TEXT, b'42["\xff"]')], 1007, "invalid_text"),
+    "half a surrogate pair": ([frame(TEXT, b'42["\xed\xa0\x80"]')], 1007, "invalid_text"),
+    "fragments that are not UTF-8": (
+        [frame(TEXT, b'42["', fin=False), frame(CONTINUATION, b'\xff"]')], 1007, "invalid_text",
+    ),
+    "a reserved bit": ([frame(TEXT, b"42", rsv=4)], 1002, "bad_frame"),
+    "a reserved bit of a fragment": ([frame(TEXT, b"4", fin=False, rsv=1)], 1002, "bad_frame"),
+    "an unknown opcode": ([frame(3, b"")], 1002, "bad_frame"),
+    "an unmasked frame": ([frame(TEXT, b"42", masked=False)], 1002, "bad_frame"),
+    "a continuation of nothing": ([frame(CONTINUATION, b"x")], 1002, "bad_frame"),
+    "a message within a message": (
+        [frame(TEXT, b"4", fin=False), frame(TEXT, b"2")], 1002, "bad_frame",
+    ),
+    "a binary message within a message": (
+        [frame(TEXT, b"4", fin=False), frame(BINARY, b"2")], 1002, "bad_frame",
+    ),
+    "a fragmented ping": ([frame(PING, b"", fin=False)], 1002, "bad_frame"),
+    "a long ping": ([frame(PING, b"x" * 126)], 1002, "bad_frame"),
+    "an empty packet": ([frame(TEXT, b"")], 4100, "empty_packet"),
+    "an unknown packet": ([frame(TEXT, b"abc")], 4101, "unknown_packet"),
+    "a ping of the client": ([frame(TEXT, b"2")], 4104, "wrong_direction"),
+    "an upgrade of nothing": ([frame(TEXT, b"5")], 4105, "upgrade_unexpected"),
+    "a malformed packet": ([frame(TEXT, b"42{}")], 4200, "malformed_packet"),
+    "an attachment of nothing": ([frame(BINARY, b"x")], 4204, "attachment_unexpected"),
+    "text instead of an attachment": (
+        [frame(TEXT, b'451-["x"]'), frame(TEXT, b'42["x"]')], 4205, "attachment_missing",
+    ),
+    "a placeholder of nothing": (
+        [frame(TEXT, b'451-["x",{"_placeholder":true,"num":1}]'), frame(BINARY, b"x")],
+        4203, "bad_placeholder",
+    ),
+    "an event to a stranger": ([frame(TEXT, b'42/chat,["x"]')], 4206, "not_connected"),
+    "a namespace twice": ([frame(TEXT, b"40")], 4207, "already_connected"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_what_breaks_a_protocol_ends_its_own_connection(served: Served, name: str) -> None:
+    frames, close_code, reason = BROKEN[name]
+    async with joined(served.port) as witness, joined(served.port) as socket:
+        socket.send(*frames)
+
+        assert await socket.close_code() == close_code
+        await served.until_ended(reason)
+        assert served.application.ends == [("/", reason)]
+        assert served.connections == 1
+        witness.text('420["echo"]')
+        assert await witness.packet() == "430[]"
+
+
+async def test_oversize_messages_are_refused_whole_or_in_fragments() -> None:
+    async with serve(SocketOptions(max_payload_bytes=1_000)) as served:
+        async with joined(served.port) as socket:
+            socket.send(frame(TEXT, b'420["echo","' + b"x" * 986 + b'"]'))
+            assert len(await socket.packet()) == 1_000 - len('"echo",')
+            socket.send(frame(TEXT, b"4" * 1_001))
+            assert await socket.close_code() == 1009
+        async with joined(served.port) as socket:
+            socket.send(frame(TEXT, b"4" * 600, fin=False), frame(CONTINUATION, b"4" * 401))
+            assert await socket.close_code() == 1009
+        await served.until_ended("too_large", 2)
+
+
+async def test_the_length_of_a_huge_frame_is_refused_before_its_bytes_come(served: Served) -> None:
+    async with joined(served.port) as socket:
+        socket.send(b"\x81\xff" + (2**40).to_bytes(8, "big") + b"mask")
+        assert await socket.close_code() == 1009
+
+
+async def test_a_close_frame_is_answered(served: Served) -> None:
+    async with joined(served.port) as socket:
+        socket.send(frame(CLOSE, (1000).to_bytes(2, "big") + b"bye"))
+
+        assert await socket.close_code() == 1000
+        assert await socket.rest() == b""
+    await served.until_ended("transport_closed")
+    assert served.application.ends == [("/", "transport_closed")]
+
+
+async def test_a_connection_that_just_drops_is_forgotten(served: Served) -> None:
+    async with joined(served.port) as socket:
+        socket.writer.transport.abort()
+        await served.until_ended("transport_closed")
+    assert served.connections == 0
+
+
+async def test_frames_that_arrive_byte_by_byte(served: Served) -> None:
+    async with joined(served.port) as socket:
+        for byte in frame(TEXT, EVENT):
+            socket.send(bytes([byte]))
+            await socket.writer.drain()
+        assert await socket.packet() == ANSWER
+
+
+async def test_many_frames_in_one_segment(served: Served) -> None:
+    async with joined(served.port) as socket:
+        socket.send(*(frame(TEXT, f'42{number}["echo"]'.encode()) for number in range(500)))
+        assert [await socket.packet() for _ in range(500)] == [f"43{n}[]" for n in range(500)]
+
+
+async def test_the_client_may_close_by_packet(served: Served) -> None:
+    async with session(served.port) as socket:
+        socket.text("1")
+        assert await socket.close_code() == 1000
+    await served.until_ended("client_closed")
