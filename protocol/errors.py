@@ -48,7 +48,7 @@ NAME_TAKEN = _kind(2006, "name_taken", 409, "That username is taken.")
 EMAIL_TAKEN = _kind(2007, "email_taken", 409, "That e-mail address has an account already.")
 SESSION_REVOKED = _kind(2008, "session_revoked", 401, "This session has ended. Log in again.")
 TOKEN_REUSED = _kind(
-    2009, "token_reused", 401, "That refresh token was used before; all its sessions have ended."
+    2009, "token_reused", 401, "That refresh token was used before, so its session has ended."
 )
 GUESTS_OFF = _kind(2010, "guests_off", 403, "Guest accounts are not offered here.")
 PRODUCTION_REFUSES = _kind(2011, "production_refuses", 403, "This does not exist in production.")

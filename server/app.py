@@ -175,7 +175,11 @@ class Pitboss:
         jobs.every(OUTBOX_SWEEP_S, self._sweep_outbox)
         jobs.every(TOKEN_SWEEP_S, self.floor.check_tokens)
         jobs.every(PASSIVATION_SWEEP_S, lambda: self.node.passivate(idle_ms, PASSIVATION_LIMIT))
-        jobs.every(SESSION_SWEEP_S, self.accounts.sweep)
+        jobs.every(SESSION_SWEEP_S, self._sweep_sessions)
+
+    async def _sweep_sessions(self) -> None:
+        while await self.accounts.sweep():
+            pass
 
     async def _sweep_outbox(self) -> None:
         if self.storage.journal.open:

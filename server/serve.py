@@ -5,9 +5,9 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from server import logs
 from server.app import Pitboss, now_ms
@@ -19,18 +19,28 @@ from storage.pool import open_pool
 
 log = logging.getLogger(__name__)
 
+# How often a closed journal has the embedded PostgreSQL looked after.
+REVIVE_S: Final = 0.25
+
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
+class Database(NamedTuple):
+    """Where PostgreSQL is, and the embedded one if it is ours."""
+
+    dsn: str
+    embedded: EmbeddedPostgres | None
+
+
 @asynccontextmanager
-async def database(settings: Settings) -> AsyncIterator[str]:
-    """The address of PostgreSQL: the one that is set, or the embedded one for as long as needed."""
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    """PostgreSQL: the one that is set, or the embedded one for as long as it is needed."""
     if settings.database_url is not None:
-        yield settings.database_url
+        yield Database(settings.database_url, None)
         return
     embedded = EmbeddedPostgres(settings.data_dir)
     try:
-        yield await embedded.start()
+        yield Database(await embedded.start(), embedded)
     finally:
         await embedded.stop()
 
@@ -42,25 +52,44 @@ async def serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopping.set)
-    async with database(settings) as dsn:
-        for name in await migrate(dsn):
+    async with database(settings) as postgres:
+        for name in await migrate(postgres.dsn):
             log.info("applied migration %s", name)
-        pool = await open_pool(dsn)
-        pitboss = Pitboss(settings, dsn, pool)
+        pool = await open_pool(postgres.dsn)
         try:
-            started = asyncio.ensure_future(pitboss.start())
-            stopped = asyncio.ensure_future(stopping.wait())
-            await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if started.done():
-                await _welcome(pitboss, started.result())
-                await stopped
-            started.cancel()
-            log.info("draining")
-            await pitboss.stop()
+            pitboss = Pitboss(settings, postgres.dsn, pool)
+            if postgres.embedded is not None:
+                pitboss.jobs.every(REVIVE_S, _reviver(pitboss, postgres.embedded))
+            await _run(pitboss, stopping)
         finally:
             pool.terminate()
     log.info("closed in good order")
     return 0
+
+
+async def _run(pitboss: Pitboss, stopping: asyncio.Event) -> None:
+    started = asyncio.ensure_future(pitboss.start())
+    stopped = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if started.done():
+            await _welcome(pitboss, started.result())
+            await stopped
+    finally:
+        log.info("draining")
+        started.cancel()
+        stopped.cancel()
+        await pitboss.stop()
+
+
+def _reviver(pitboss: Pitboss, embedded: EmbeddedPostgres) -> Callable[[], Awaitable[None]]:
+    """A job that starts the embedded PostgreSQL again if it crashed, which the lanes notice."""
+
+    async def revive() -> None:
+        if not pitboss.storage.journal.open:
+            await embedded.start()
+
+    return revive
 
 
 async def _welcome(pitboss: Pitboss, port: int) -> None:
