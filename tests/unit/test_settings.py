@@ -69,7 +69,7 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PITBOSS_ENV", "prod", "PITBOSS_ENV: Input should be 'development'"),
         ("PITBOSS_PROT", "1", "PITBOSS_PROT is not a setting; PITBOSS_PORT is"),
         ("PITBOSS_DICE_LIMITS", "{", "dice_limits"),
-        ("PITBOSS_DICE_LIMITS", '{"XXX": 1}', "PITBOSS_DICE_LIMITS: Expected `object`"),
+        ("PITBOSS_DICE_LIMITS", '{"ABC": 1}', "PITBOSS_DICE_LIMITS: Expected `object`"),
         ("PITBOSS_JWT_SECRET", "short", "PITBOSS_JWT_SECRET must have at least 32 bytes"),
         ("PITBOSS_JWT_SECRET", "change-me!" * 4, "PITBOSS_JWT_SECRET is a placeholder"),
         ("PITBOSS_SEED_ENCRYPTION_KEY", "!", "PITBOSS_SEED_ENCRYPTION_KEY is not base64"),
@@ -161,7 +161,7 @@ def test_limits_replace_those_of_the_named_currencies(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("code", "numbers", "problem"),
     [
-        ("XXX", (1, 2, 3), "XXX is not a currency"),
+        ("ABC", (1, 2, 3), "ABC is not a currency"),
         ("USD", (0, 2, 3), "USD: the least stake"),
         ("USD", (3, 2, 3), "USD: the least stake"),
         ("USD", (1, 2**53, 3), "USD: the least stake"),

@@ -1,0 +1,70 @@
+# The daily verbs. All of them build .venv first, from pinned and hashed packages, if need be.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+RUN := $(VENV)/bin/python
+COMPILE := $(VENV)/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	--no-annotate --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	--resolver=backtracking
+
+.PHONY: help serve test check sim bench docs lock clean
+
+help:
+	@echo "make serve          start Pitboss on 127.0.0.1:8080, with its own PostgreSQL in ./data"
+	@echo "make test           run every test"
+	@echo "make check          lint, formatting, types, import rules, tidiness"
+	@echo "make sim SEED=7     simulate one seed; without SEED, 500 of them"
+	@echo "make bench          measure bets, briefly"
+	@echo "make docs           write docs/configuration.md from the settings"
+	@echo "make lock           pin the packages of requirements*.in anew"
+	@echo "make clean          remove .venv and caches; ./data stays"
+
+serve: $(VENV)/.runtime
+	@exec $(RUN) -m server serve
+
+test: $(VENV)/.development
+	$(RUN) -m pytest
+
+check: $(VENV)/.development
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports
+	$(RUN) -m pytest --quiet tests/test_tidy.py
+
+sim: $(VENV)/.development
+	$(RUN) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds 500)
+
+bench: $(VENV)/.development
+	$(RUN) -m benchmarks.bets --quick
+
+docs: $(VENV)/.runtime
+	$(RUN) -m server.configuration
+
+lock: $(VENV)/.development
+	$(COMPILE) --output-file requirements.txt requirements.in
+	$(COMPILE) --constraint requirements.txt --output-file requirements-dev.txt requirements-dev.in
+
+clean:
+	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf tests/javascript/node_modules
+	find actors benchmarks protocol server storage tests -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamp is newer than the list it was installed from, so a second start installs nothing. The
+# `pitboss` command needs no build: a path file makes the packages importable from anywhere.
+$(VENV)/.runtime: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Pitboss needs Python 3.11 or newer: \
+	make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
+	@echo "Installing Pitboss into $(VENV), once ..."
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@echo "$(CURDIR)" > "$$($(RUN) -c 'import site; print(site.getsitepackages()[0])')/pitboss.pth"
+	@printf '#!/bin/sh\nexec "$(CURDIR)/$(RUN)" -m server "$$@"\n' > $(VENV)/bin/pitboss
+	@chmod +x $(VENV)/bin/pitboss
+	@touch $@
+
+$(VENV)/.development: requirements-dev.txt $(VENV)/.runtime
+	@echo "Installing what tests and checks need into $(VENV), once ..."
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements-dev.txt
+	@touch $@
