@@ -10,6 +10,7 @@ from actors.decision import Context, Decision, Known
 from actors.kind import Kind
 from actors.runtime.actor import Actor
 from actors.runtime.alarms import Alarm, Alarms
+from actors.runtime.answer import reject, resolve
 from actors.runtime.hydration import Hydration
 from actors.runtime.ports import Lane, Placement, Publisher, Reply, Store, Write
 from actors.runtime.post import Post
@@ -82,7 +83,7 @@ class Node:
             try:
                 actor = self._awaken(kind, key)
             except Failure as failure:
-                reply.reject(failure)
+                reject(reply, failure)
                 return
         if actor.inbox is None:
             self._run(actor, command, reply, False)
@@ -91,7 +92,7 @@ class Node:
 
     def _wait(self, actor: Actor, command: Any, reply: Reply, retried: bool) -> None:
         if len(actor.queue) >= MAX_INBOX:
-            reply.reject(Failure(OVERLOADED, retry_after_ms=1_000))
+            reject(reply, Failure(OVERLOADED, retry_after_ms=1_000))
         else:
             actor.queue.append((command, reply, retried))
 
@@ -139,7 +140,7 @@ class Node:
 
     def _decide(self, actor: Actor, command: Any, reply: Reply, retried: bool) -> None:
         if actor.lane.full:
-            reply.reject(Failure(OVERLOADED, retry_after_ms=1_000))
+            reject(reply, Failure(OVERLOADED, retry_after_ms=1_000))
             return
         context = self._context
         context.now_ms = actor.touched_ms = self._clock()
@@ -184,16 +185,16 @@ class Node:
             try:
                 self._settle(write)
             except Exception:
-                # One caller's broken socket must not keep the others from their answers.
-                log.exception("an answer could not be given")
+                # What follows from one commit must not keep the others from their answers.
+                log.exception("what follows from a commit failed")
 
     def _settle(self, write: Write) -> None:
         outcome, reply = write.outcome, write.reply
         if type(outcome) is not Decision:
             assert isinstance(outcome, Failure)
-            reply.reject(outcome)
+            reject(reply, outcome)
             return
-        reply.resolve(outcome.reply)
+        resolve(reply, outcome.reply)
         for push in outcome.pushes:
             self._publisher.publish(push, reply.origin)
         for message in outcome.messages:
@@ -228,7 +229,7 @@ class Node:
         """The row of a request id was read: replay its answer, or decide the command as new."""
         actor, command, reply = lookup.actor, lookup.command, lookup.reply
         if actor.gone:
-            reply.reject(Failure(STORAGE_UNAVAILABLE))
+            reject(reply, Failure(STORAGE_UNAVAILABLE))
             return
         waiting = actor.queue
         actor.inbox = None
@@ -237,15 +238,25 @@ class Node:
         if fact is None:
             self._decide(actor, command, reply, lookup.retried)
         else:
-            try:
-                reply.resolve(rule.replay(command, fact))
-            except Failure as failure:
-                reply.reject(failure)
+            self._replay(rule.replay, command, fact, reply)
         if actor.waits:
             actor.queue.extend(waiting)
         else:
             actor.inbox = waiting
             self._resume(actor)
+
+    def _replay(
+        self, replay: Callable[[Any, Any], Any], command: Any, fact: Any, reply: Reply
+    ) -> None:
+        try:
+            answer = replay(command, fact)
+        except Failure as failure:
+            reject(reply, failure)
+        except Exception:
+            log.exception("the replay of %s failed", type(command).__name__)
+            reject(reply, Failure(INTERNAL))
+        else:
+            resolve(reply, answer)
 
     def refused(self, writes: Sequence[Write]) -> None:
         """Storage refused an actor's rows: read it again, and decide its commands once more."""
@@ -262,12 +273,12 @@ class Node:
 
     def _again(self, old: Actor, command: Any, reply: Reply, retried: bool) -> None:
         if retried:
-            reply.reject(Failure(EVICTED))
+            reject(reply, Failure(EVICTED))
             return
         try:
             actor = self._live[old.kind.name].get(old.key) or self._awaken(old.kind.name, old.key)
         except Failure as failure:
-            reply.reject(failure)
+            reject(reply, failure)
             return
         actor.suspect_until_ms = self._clock() + SUSPECT_MS
         self._wait(actor, command, reply, True)
@@ -279,7 +290,7 @@ class Node:
                 self._evict(actor)
                 self._reject_inbox(actor)
         for write in writes:
-            write.reply.reject(Failure(STORAGE_UNAVAILABLE))
+            reject(write.reply, Failure(STORAGE_UNAVAILABLE))
 
     def _evict(self, actor: Actor) -> None:
         actor.gone = True
@@ -292,7 +303,7 @@ class Node:
         waiting = actor.inbox or ()
         actor.inbox = deque()
         for _command, reply, _retried in waiting:
-            reply.reject(Failure(STORAGE_UNAVAILABLE))
+            reject(reply, Failure(STORAGE_UNAVAILABLE))
 
     def passivate(self, idle_ms: int, limit: int) -> int:
         """Look at up to `limit` actors, and let those go that were idle for that long.
@@ -377,7 +388,7 @@ class Lookup:
 
     def reject(self, failure: Failure) -> None:
         """Its lane was lost, and the actor with it."""
-        self.reply.reject(failure)
+        reject(self.reply, failure)
 
     def found(self, fact: Any | None) -> None:
         """The row was read."""
@@ -385,5 +396,5 @@ class Lookup:
 
     def give_up(self, failure: Failure) -> None:
         """The row could not be read: refuse this command, and go on with those that wait."""
-        self.reply.reject(failure)
+        reject(self.reply, failure)
         self.node.resume(self.actor)
