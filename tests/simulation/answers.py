@@ -1,0 +1,224 @@
+"""Every answer and every push is held against the committed rows in the moment it is given."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from actors.decision import Push
+from actors.wallet.commands import Adjust, SendTip
+from actors.wallet.facts import Entry
+from protocol.commands.dice import DiceResult, RollDice
+from protocol.commands.seed import CurrentSeed, Rotated
+from protocol.commands.wallet import BalanceOf, Moved, Wallet, WalletUpdated
+from protocol.errors import Failure
+from tests.simulation.books import Books
+from tests.simulation.call import Call
+
+EXPECTED_REFUSALS = {
+    "insufficient_balance",
+    "unknown_currency",
+    "balance_limit",
+    "request_mismatch",
+    "self_transfer",
+    "stake_too_small",
+    "stake_too_large",
+    "profit_too_large",
+    "target_out_of_range",
+    "malformed",
+}
+TEMPORARY_REFUSALS = {"overloaded", "storage_unavailable", "draining", "evicted"}
+
+
+def content(command: Any) -> tuple[Any, ...]:
+    """What a row must say that came of this command, the request id apart."""
+    if isinstance(command, Adjust):
+        return (command.kind, command.currency, command.amount_minor, command.operator)
+    if isinstance(command, SendTip):
+        return ("tip_sent", command.currency, command.amount_minor, command.to)
+    assert isinstance(command, RollDice)
+    chosen = f'"target":{command.target},"direction":"{command.direction.value}"'
+    return ("bet", command.currency, command.stake, "{" + chosen + "}")
+
+
+def content_of(row: Entry) -> tuple[Any, ...]:
+    """The same, as a row says it."""
+    if row.bet is not None:
+        return (row.kind, row.currency, row.bet.stake_minor, row.bet.parameters)
+    return (row.kind, row.currency, abs(row.available_delta), row.counterparty)
+
+
+class Answers:
+    """The auditor of what leaves the processes."""
+
+    def __init__(self, books: Books, fail: Callable[[str], None]) -> None:
+        self._books = books
+        self._fail = fail
+        self._outcomes: dict[tuple[int, UUID], list[Call]] = {}
+        self._pushed: dict[tuple[int, int, str], int] = {}
+        """The newest seq that a process told a wallet's room, by currency."""
+        self._newest: dict[tuple[int, str], WalletUpdated] = {}
+
+    def sent(self, call: Call) -> None:
+        """Remember a call with a request id, for the end."""
+        if call.request_id is not None:
+            self._outcomes.setdefault((call.wallet_id, call.request_id), []).append(call)
+
+    def check(self, call: Call) -> None:
+        """An answer was given."""
+        outcome = call.outcome
+        if isinstance(outcome, Failure):
+            problem = self._refusal(call, outcome)
+        elif call.request_id is not None:
+            problem = self._done(call, outcome)
+        elif isinstance(outcome, Wallet):
+            problem = self._read(call, outcome)
+        else:
+            problem = self._seeds(call, outcome)
+        if problem:
+            self._fail(f"call {call.number}, {call.command}: {outcome}: {problem}")
+
+    def _done(self, call: Call, outcome: Any) -> str | None:
+        row = self._books.by_request.get((call.wallet_id, call.request_id))
+        if row is None:
+            return "acknowledged, but not committed"
+        if content(call.command) != content_of(row):
+            return f"the answer to something else, {row}"
+        balance = BalanceOf(row.currency, row.available_after, row.held_after, row.seq)
+        bet = row.bet
+        expected: Moved | DiceResult
+        if bet is None:
+            expected = Moved(row.seq, row.kind, abs(row.available_delta), balance)
+        else:
+            expected = DiceResult(
+                bet_id=f"{row.wallet_id}-{row.seq}",
+                roll=outcome.roll,  # the books have checked that outcome and payout are true
+                won=bet.payout_minor > 0,
+                target=call.command.target,
+                direction=call.command.direction,
+                currency=row.currency,
+                stake=bet.stake_minor,
+                payout=bet.payout_minor,
+                pair=bet.pair,
+                nonce=bet.nonce,
+                balance=balance,
+            )
+            if f'"roll":{outcome.roll},' not in bet.outcome:
+                return f"another roll than in {row}"
+        return None if outcome == expected else f"the row says {expected}"
+
+    def _read(self, call: Call, outcome: Wallet) -> str | None:
+        if not self._fresh_from(call) <= outcome.seq <= self._books.seq(call.wallet_id):
+            return f"rows {self._fresh_from(call)} to {self._books.seq(call.wallet_id)} stand"
+        balances = self._books.balances_at(call.wallet_id, outcome.seq)
+        expected = [
+            BalanceOf(code, amount, 0, outcome.seq) for code, amount in sorted(balances.items())
+        ]
+        return None if outcome.balances == expected else f"the rows say {expected}"
+
+    def _fresh_from(self, call: Call) -> int:
+        """The oldest row an answer may rest on: any, if the process has lost its shards unnoticed.
+
+        A process learns late that its backend has ended. Until then it may read what was true; it
+        cannot write.
+        """
+        return call.seq_before if call.process.owns(call.wallet_id) else 0
+
+    def _seeds(self, call: Call, outcome: Any) -> str | None:
+        pairs = self._books.pairs[call.wallet_id]
+        current = outcome.current if isinstance(outcome, Rotated) else outcome
+        if not isinstance(current, CurrentSeed):
+            return "not an answer"
+        if not 0 < current.pair <= len(pairs):
+            return "the pair is not committed"
+        pair = pairs[current.pair - 1]
+        if (pair.server_seed_hash, pair.client_seed) != (
+            current.server_seed_hash,
+            current.client_seed,
+        ):
+            return f"the pair is {pair}"
+        wanted = getattr(call.command, "client_seed", None) or current.client_seed
+        if wanted != current.client_seed:
+            return "not the client seed that was asked for"
+        if not pair.first_nonce <= current.nonce <= self._next_nonce(call, pair.server_seed):
+            return "the nonce is not one of this pair"
+        return self._reveal(call, outcome) if isinstance(outcome, Rotated) else None
+
+    def _reveal(self, call: Call, outcome: Rotated) -> str | None:
+        revealed = outcome.revealed
+        if revealed is None:
+            return None if outcome.current.pair == 1 else "nothing was revealed"
+        pairs = self._books.pairs[call.wallet_id]
+        before, after = pairs[outcome.current.pair - 2], pairs[outcome.current.pair - 1]
+        shown = (revealed.server_seed, revealed.server_seed_hash, revealed.client_seed)
+        if before.server_number >= after.server_number:
+            return "the seed that was revealed is still in use"
+        if shown != (before.server_seed, before.server_seed_hash, before.client_seed):
+            return f"the pair before was {before}"
+        if revealed.next_nonce != self._next_nonce(call, before.server_seed):
+            return "the nonces went further"
+        self._books.revealed.add(revealed.server_seed)
+        return None
+
+    def _next_nonce(self, call: Call, server_seed: str) -> int:
+        return self._books.next_nonce[call.wallet_id, server_seed]
+
+    def _refusal(self, call: Call, failure: Failure) -> str | None:
+        code = failure.kind.code
+        if failure.kind.temporary:
+            return None if code in TEMPORARY_REFUSALS else "not a refusal of good days or bad"
+        if code not in EXPECTED_REFUSALS:
+            return "nothing here asks for that"
+        row = self._books.by_request.get((call.wallet_id, call.request_id))
+        if code == "request_mismatch":
+            if row is None or content(call.command) == content_of(row):
+                return f"the row is {row}"
+        elif code == "insufficient_balance":
+            return self._insufficient(call, failure)
+        return None
+
+    def _insufficient(self, call: Call, failure: Failure) -> str | None:
+        """The balance that the refusal names is one that stood, committed, since the call."""
+        stood = {
+            self._books.balances_at(call.wallet_id, seq).get(call.command.currency, 0)
+            for seq in range(self._fresh_from(call), self._books.seq(call.wallet_id) + 1)
+        }
+        if failure.details["available"] not in stood:
+            return f"only these were ever committed since: {stood}"
+        return None
+
+    def push(self, process: int, wallet_id: int, push: Push) -> None:
+        """A process told a room."""
+        news = push.data
+        row_at = self._books.rows[wallet_id][news.seq - 1 : news.seq]
+        said = (news.currency, news.available, news.held)
+        if [(row.currency, row.available_after, row.held_after) for row in row_at] != [said]:
+            self._fail(f"{push} was published, but not committed: {row_at}")
+        where = (process, wallet_id, news.currency)
+        if self._pushed.get(where, 0) >= news.seq or push.key != news.currency:
+            self._fail(f"{push} came after {self._pushed.get(where)}")
+        self._pushed[where] = news.seq
+        newest = self._newest.get((wallet_id, news.currency))
+        if newest is None or newest.seq < news.seq:
+            self._newest[wallet_id, news.currency] = news
+
+    def at_the_end(self) -> None:
+        """Everything is quiet: what was said and what stands must agree."""
+        for (wallet_id, request_id), calls in self._outcomes.items():
+            row = self._books.by_request.get((wallet_id, request_id))
+            if row is None:
+                continue
+            # Somebody who sent what the row says was told so, or does not know to this day.
+            makers = [call for call in calls if content(call.command) == content_of(row)]
+            if all(_refused(call.outcome) for call in makers):
+                self._fail(f"all {len(makers)} calls were refused, but there is {row}")
+
+    def newest_is_final(self) -> None:
+        """After a last, undisturbed change of every balance the newest push is the balance."""
+        for (wallet_id, currency), news in self._newest.items():
+            final = self._books.balances_at(wallet_id, self._books.seq(wallet_id))
+            if news.available != final.get(currency):
+                self._fail(f"wallet {wallet_id} was last told {news}, but has {final}")
+
+
+def _refused(outcome: Any) -> bool:
+    return isinstance(outcome, Failure) and not outcome.kind.temporary

@@ -1,0 +1,109 @@
+"""What one world is like, drawn from its seed: its size, its small bounds and its bad luck."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any, NamedTuple
+
+from actors.runtime import hydration, node
+from actors.wallet import state
+from storage import journal
+
+# Faults are drawn a few at a time: all of them at once would hide what one of them does alone.
+DISASTERS = ("kill", "restart", "rival", "sever", "end_backend", "outage")
+
+
+class Plan(NamedTuple):
+    """The constants of a world. Chances are per event, times in seconds or milliseconds."""
+
+    players: int
+    hands: int
+    """Commands that each player has under way at once."""
+    commands: int
+    """Commands of each hand."""
+    lanes: int
+    max_live: int
+    bounds: dict[tuple[Any, str], int]
+    """Bounds of the code under test, made small enough to be reached."""
+    latency_s: float
+    transient: float
+    unsent: float
+    unanswered: float
+    stalled: float
+    read_fails: float
+    snapshot_lost: float
+    delivery_lost: float
+    delivery_late: float
+    delivery_twice: float
+    duplicate: float
+    other_content: float
+    broken_reply: float
+    linger_s: float
+    notice_s: float
+    idle_ms: int
+    disasters: tuple[str, ...]
+    disaster_every_s: float
+
+    @property
+    def remembered(self) -> int:
+        """How many request ids a wallet remembers in this world."""
+        return self.bounds[state, "MAX_RECENT_REQUESTS"]
+
+
+def plan(seed: int) -> Plan:
+    """The world of `seed`."""
+    rng = Random(f"plan {seed}")
+
+    def chance(most: float) -> float:
+        return rng.random() * most if rng.random() < 0.5 else 0.0
+
+    disasters = tuple(name for name in DISASTERS if rng.random() < 0.4)
+    return Plan(
+        players=rng.randint(2, 5),
+        hands=rng.randint(1, 3),
+        commands=rng.randint(4, 14),
+        lanes=rng.randint(1, 3),
+        max_live=rng.choice((2, 4, 100)),
+        bounds={
+            (state, "MAX_RECENT_REQUESTS"): rng.choice((2, 3, 6, 1_024)),
+            (node, "SNAPSHOT_EVERY"): rng.choice((1, 3, 8, 1_000)),
+            (node, "MAX_INBOX"): rng.choice((2, 5, 256)),
+            (node, "SUSPECT_MS"): rng.choice((5_000, 60_000)),
+            (hydration, "BATCH"): rng.choice((1, 2, 256)),
+            (hydration, "MAX_LOOKUPS"): rng.choice((1, 2, 256)),
+            (journal, "MAX_BATCH"): rng.choice((1, 2, 5, 2_000)),
+            (journal, "MAX_QUEUE"): rng.choice((3, 20, 20_000)),
+            (journal, "MAX_REFUSALS"): rng.choice((1, 2, 8)),
+        },
+        latency_s=rng.choice((0.0, 0.001, 0.02, 0.3)),
+        transient=chance(0.3),
+        unsent=chance(0.1),
+        unanswered=chance(0.1),
+        stalled=chance(0.05),
+        read_fails=chance(0.2),
+        snapshot_lost=chance(0.5),
+        delivery_lost=chance(0.3),
+        delivery_late=chance(0.3),
+        delivery_twice=chance(0.5),
+        duplicate=rng.choice((0.0, 0.2, 0.6)),
+        other_content=rng.choice((0.0, 0.2, 0.6)),
+        broken_reply=chance(0.1),
+        linger_s=rng.choice((0.0, 0.1, 2.0, 5.0)),
+        notice_s=rng.choice((0.0, 0.1, 3.0)),
+        idle_ms=rng.choice((0, 50, 1_000, 30_000)),
+        disasters=disasters,
+        disaster_every_s=rng.choice((0.3, 1.0, 4.0)),
+    )
+
+
+@contextmanager
+def bounds_of(world: Plan) -> Iterator[None]:
+    """Put the world's small bounds into the code under test, and take them out again."""
+    before = {where: getattr(*where) for where in world.bounds}
+    try:
+        for (module, name), value in world.bounds.items():
+            setattr(module, name, value)
+        yield
+    finally:
+        for (module, name), value in before.items():
+            setattr(module, name, value)

@@ -1,0 +1,209 @@
+"""One process of Pitboss: a real node and a real journal over the twins of storage."""
+
+import asyncio
+from collections.abc import Coroutine
+from random import Random
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from actors.decision import Push
+from actors.dice.limits import Limits
+from actors.dice.rules import roll_rule
+from actors.runtime.node import NOBODY, Node
+from actors.runtime.ports import Reply
+from actors.runtime.post import Post
+from actors.wallet.rules import wallet_kind
+from protocol.commands.dice import RollDice
+from protocol.errors import STORAGE_UNAVAILABLE, Failure
+from storage.journal import Journal, Lane, shards_of
+from tests.simulation.call import Call
+from tests.support.memory import MemoryConnector, MemoryOutbox, MemoryStore
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+SHARDS = 8
+COMMIT_TIMEOUT_S = 1.5
+HYDRATE_TIMEOUT_S = 1.5
+LIMITS = {"USD": Limits(10, 50_000, 200_000), "BTC": Limits(1, 10**9, 10**10)}
+
+
+def shard_of(wallet_id: int) -> int:
+    """The shard of a wallet, computed here again."""
+    return (wallet_id + crc32(b"wallet")) % SHARDS
+
+
+class Process:
+    """Starts in its constructor; ends by `kill`, of which it knows nothing, or by `stop`."""
+
+    def __init__(self, world: "World", number: int) -> None:
+        self.world = world
+        self.number = number
+        self.dead = False
+        self.stopping = False
+        self.calls: list[Call] = []
+        self._rng = Random(f"process {world.seed} {number}")
+        plan, storm = world.plan, world.storm
+        self.connector = MemoryConnector(world.database, storm)
+        self.lanes = [
+            Lane(
+                lane,
+                shards_of(lane, plan.lanes, SHARDS),
+                self.connector,
+                None,
+                COMMIT_TIMEOUT_S,
+                lambda _facts, _seconds: None,
+            )
+            for lane in range(plan.lanes)
+        ]
+        journal = Journal(self.lanes, SHARDS)
+        self.store = MemoryStore(world.database, storm, plan.remembered)
+        self.outbox = MemoryOutbox(world.database, range(SHARDS), storm, world.now_ms)
+        self._post = Post(self.outbox)
+        self.kind = wallet_kind({RollDice: roll_rule(LIMITS)})
+        self.node = Node(
+            [self.kind],
+            journal,
+            self.store,
+            self._post,
+            self,
+            world.now_ms,
+            self._entropy,
+            max_live=plan.max_live,
+            hydrate_timeout_s=HYDRATE_TIMEOUT_S,
+        )
+        self._post.bind(self._deliver)
+        journal.bind(self.node)
+        self._lane_tasks = [self._start(lane.run()) for lane in self.lanes]
+        self._jobs = [self._start(self._sweep()), self._start(self._behind())]
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return asyncio.get_running_loop().create_task(work)
+
+    def _entropy(self) -> str:
+        return f"{self._rng.getrandbits(256):064x}"
+
+    @property
+    def takes_calls(self) -> bool:
+        """Whether clients can reach it."""
+        return not self.dead and not self.stopping
+
+    def owns(self, wallet_id: int) -> bool:
+        """Whether a live backend of this process holds the lock of the wallet's shard."""
+        holder = self.world.database.locks.get(shard_of(wallet_id))
+        return any(writer.backend is holder for writer in self.connector.writers.values())
+
+    def send(self, wallet_id: int, command: Any) -> Call:
+        """Send a command as a client does."""
+        call = Call(self.world, self, wallet_id, command, self.world.next_call())
+        self.world.note(f"send {call.number} to {self.number}/{wallet_id}: {command}")
+        self.calls.append(call)
+        self.world.answers.sent(call)
+        self.node.send("wallet", wallet_id, command, call)
+        return call
+
+    def publish(self, push: Push, _origin: object | None) -> None:
+        """Check what the rooms are told."""
+        if not self.dead:
+            self.world.note(f"push {self.number}: {push.data}")
+            self.world.answers.push(self.number, int(push.room.removeprefix("user:")), push)
+
+    def _deliver(self, kind: str, key: int, body: Any, reply: Reply) -> None:
+        """A message goes from actor to actor: it may be lost, late or doubled on the way."""
+        plan, storm = self.world.plan, self.world.storm
+        if self.dead:
+            return
+        if storm.happens(plan.delivery_lost):
+            reply.reject(Failure(STORAGE_UNAVAILABLE))
+        elif storm.happens(plan.delivery_late):
+            late_s = storm.within_s(10.0)
+            asyncio.get_running_loop().call_later(late_s, self._arrive, kind, key, body, reply)
+        else:
+            self._arrive(kind, key, body, reply)
+        if storm.happens(plan.delivery_twice):
+            late_s = storm.within_s(5.0)
+            asyncio.get_running_loop().call_later(late_s, self._arrive, kind, key, body, NOBODY)
+
+    def _arrive(self, kind: str, key: int, body: Any, reply: Reply) -> None:
+        if not self.dead:
+            self.node.send(kind, key, body, reply)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            try:
+                await self._post.sweep()
+            except OSError:
+                continue
+
+    async def _behind(self) -> None:
+        """Delete messages, write snapshots and let idle actors go, at odd times."""
+        while True:
+            await asyncio.sleep(self._rng.random() * 0.5)
+            self.check_rehydrated()
+            self.node.passivate(self.world.plan.idle_ms, self._rng.choice((1, 3, 100)))
+            await self.store.flush_snapshots()
+            await self.outbox.flush()
+
+    def sever(self) -> None:
+        """Break one of the connections."""
+        if self.connector.writers:
+            self.connector.writers[self._rng.choice(list(self.connector.writers))].sever()
+
+    def kill(self) -> None:
+        """End as `kill -9` does: nothing is finished, nobody is told."""
+        self.dead = True
+        for task in (*self._lane_tasks, *self._jobs):
+            task.cancel()
+        self.node.close()
+        for writer in self.connector.writers.values():
+            writer.sever()
+
+    async def stop(self) -> None:
+        """End as a drained process does: what was accepted is committed and answered."""
+        self.stopping = True
+        self.node.drain()
+        for lane in self.lanes:
+            lane.close()
+        await asyncio.gather(*self._lane_tasks)
+        await asyncio.sleep(HYDRATE_TIMEOUT_S + 0.1)  # reads under way end, one way or the other
+        for task in self._jobs:
+            task.cancel()
+        self.node.close()
+        if not self.dead:
+            self.check_answered()
+            await self.store.flush_snapshots()
+            await self.outbox.flush()
+            self.dead = True
+
+    def check_answered(self) -> None:
+        """Every call that this process ever took has its answer."""
+        for call in self.calls:
+            if not call.answered.done():
+                self.world.fail(f"call {call.number} was never answered: {call.command}")
+                return
+
+    def check_rehydrated(self) -> None:
+        """What is live and committed equals what would be read back, with a snapshot or without."""
+        for wallet_id, actor in self.node._live["wallet"].items():
+            if actor.idle and self.owns(wallet_id):
+                live = _fields(actor.state)
+                for snapshot in (self.world.database.snapshots.get(wallet_id), None):
+                    stored = self.store.stored(wallet_id, snapshot)
+                    state = self.kind.restore(wallet_id, stored.snapshot, stored.remembered)
+                    for fact in stored.facts:
+                        self.kind.apply(state, fact)
+                    if _fields(state) != live:
+                        self.world.fail(f"read back {_fields(state)}, but live is {live}")
+
+    def crashed(self) -> BaseException | None:
+        """What a task of this process died of, which none should."""
+        for task in (*self._lane_tasks, *self._jobs):
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                return task.exception()
+        return None
+
+
+def _fields(state: Any) -> dict[str, Any]:
+    fields = {name: getattr(state, name) for name in type(state).__slots__}
+    return {**fields, "recent": list(state.recent)}

@@ -1,0 +1,155 @@
+"""A database in memory with the real one's rules: keys, checks, atomic batches and shard locks."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from actors.decision import Message
+from actors.wallet.facts import BET, Entry, SeedPairIssued
+from protocol.bounds import MAX_MINOR
+from storage.journal import Lost, Posted, Refused
+
+_BIGINT: Final = range(-(2**63), 2**63)
+
+
+class Backend:
+    """The server's side of a lane's connection. It holds locks until it ends."""
+
+    def __init__(self, number: int, application: str) -> None:
+        self.number = number
+        self.application = application
+        self.alive = True
+        self.ended: Callable[[], None] = lambda: None
+        """What tells the client, set by whoever connects."""
+
+
+class Waiting(NamedTuple):
+    """A row of the outbox."""
+
+    message: Message
+    shard: int
+    at_ms: int
+
+
+Watcher = Callable[[Backend, Sequence[Any], Sequence[Posted]], None]
+
+
+class MemoryDatabase:
+    """Committed rows, and who holds which lock. Each method is one instant: there is no await."""
+
+    def __init__(self) -> None:
+        self.entries: dict[int, dict[int, Entry]] = {}
+        self.requests: dict[tuple[int, UUID], Entry] = {}
+        self.pairs: dict[int, dict[int, SeedPairIssued]] = {}
+        self.snapshots: dict[int, tuple[int, bytes]] = {}
+        self.outbox: dict[UUID, Waiting] = {}
+        self.locks: dict[int, Backend] = {}
+        self.committed: Watcher = lambda _backend, _facts, _messages: None
+        """Told of every commit, in the instant it becomes visible."""
+        self.deleted: Callable[[Sequence[UUID]], None] = lambda _ids: None
+        """Told of every row that leaves the outbox."""
+        self._backends: list[Backend] = []
+        self._count = 0
+
+    def connect(self, application: str) -> Backend:
+        """A new backend without locks."""
+        self._count += 1
+        backend = Backend(self._count, application)
+        self._backends.append(backend)
+        return backend
+
+    def end(self, backend: Backend) -> None:
+        """End a backend: what it had not committed is undone, and its locks are free."""
+        if not backend.alive:
+            return
+        backend.alive = False
+        self._backends.remove(backend)
+        for shard in [shard for shard, holder in self.locks.items() if holder is backend]:
+            del self.locks[shard]
+        backend.ended()
+
+    def end_all(self) -> None:
+        """End every backend, as a restart of the server does."""
+        for backend in list(self._backends):
+            self.end(backend)
+
+    def try_lock(self, backend: Backend, shards: Sequence[int]) -> int:
+        """Take those of `shards` that are free, and return how many are the backend's now."""
+        return sum(self.locks.setdefault(shard, backend) is backend for shard in shards)
+
+    def commit(self, backend: Backend, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
+        """Write all of it or nothing. Raises Refused, or Lost if the backend has ended."""
+        if not backend.alive:
+            raise Lost("57P01 terminating connection due to administrator command")
+        self._check(facts, messages)
+        for fact in facts:
+            if type(fact) is Entry:
+                self.entries.setdefault(fact.wallet_id, {})[fact.seq] = fact
+                self.requests[fact.wallet_id, fact.request_id] = fact
+            else:
+                self.pairs.setdefault(fact.wallet_id, {})[fact.pair.number] = fact
+        at_ms = facts[-1].at_ms if facts else 0
+        for message, shard in messages:
+            self.outbox[message.id] = Waiting(message, shard, at_ms)
+        self.committed(backend, facts, messages)
+
+    def delete_messages(self, ids: Sequence[UUID]) -> None:
+        """Remove rows of the outbox; those that are gone already do not matter."""
+        there = [message_id for message_id in ids if self.outbox.pop(message_id, None)]
+        self.deleted(there)
+
+    def put_snapshot(self, wallet_id: int, seq: int, state: bytes) -> None:
+        """Store a snapshot unless a newer one is there."""
+        before = self.snapshots.get(wallet_id)
+        if before is None or before[0] < seq:
+            self.snapshots[wallet_id] = (seq, state)
+
+    def _check(self, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
+        new: set[tuple[Any, ...]] = set()
+        # Type by type, in the order in which each first appears: a type is a table, copied whole.
+        for type_ in dict.fromkeys(map(type, facts)):
+            for fact in facts:
+                if type(fact) is type_:
+                    self._check_fact(fact, new)
+        for message, _shard in messages:
+            _unique(message.id in self.outbox, ("outbox", message.id), new, None)
+
+    def _check_fact(self, fact: Any, new: set[tuple[Any, ...]]) -> None:
+        if isinstance(fact, Entry):
+            self._check_entry(fact, new)
+        else:
+            self._check_pair(fact, new)
+
+    def _check_entry(self, entry: Entry, new: set[tuple[Any, ...]]) -> None:
+        wallet_id, seq = entry.wallet_id, entry.seq
+        numbers = (wallet_id, seq, entry.available_delta, entry.held_delta, entry.at_ms)
+        if any(number not in _BIGINT for number in numbers):
+            raise Refused(None, "22003 a number is out of range")
+        holds = (
+            wallet_id > 0
+            and seq > 0
+            and 0 <= entry.available_after <= MAX_MINOR
+            and 0 <= entry.held_after <= MAX_MINOR
+            and (entry.kind == BET) == (entry.bet is not None)
+        )
+        if not holds:
+            raise Refused(wallet_id, f"23514 a check refuses {entry}")
+        taken = seq in self.entries.get(wallet_id, {})
+        _unique(taken, ("seq", wallet_id, seq), new, wallet_id)
+        taken = (wallet_id, entry.request_id) in self.requests
+        _unique(taken, ("request", wallet_id, entry.request_id), new, wallet_id)
+
+    def _check_pair(self, issued: SeedPairIssued, new: set[tuple[Any, ...]]) -> None:
+        wallet_id, number = issued.wallet_id, issued.pair.number
+        if number <= 0 or issued.pair.server_number <= 0:
+            raise Refused(wallet_id, f"23514 a check refuses {issued}")
+        taken = number in self.pairs.get(wallet_id, {})
+        _unique(taken, ("pair", wallet_id, number), new, wallet_id)
+
+
+def _unique(
+    taken: bool, key: tuple[Any, ...], new: set[tuple[Any, ...]], named: int | None
+) -> None:
+    if taken or key in new:
+        raise Refused(named, f"23505 {key} exists already")
+    new.add(key)
