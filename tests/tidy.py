@@ -93,14 +93,14 @@ def _of_words(path: Path, text: str) -> Iterator[str]:
 
 
 def _of_code(path: Path, text: str) -> Iterator[str]:
+    may_print = path.as_posix().startswith(PRINTS)
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > MAX_FUNCTION_LINES:
                 yield f"{path}:{node.lineno}: {node.name} has {lines} lines"
-        prints = isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
-        if prints and not path.as_posix().startswith(PRINTS):
-            yield f"{path}: print outside the command line"
+        if isinstance(node, ast.Name) and node.id == "print" and not may_print:
+            yield f"{path}:{node.lineno}: print outside the command line"
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         pragma = token.type == tokenize.COMMENT and PRAGMA.search(f"  {token.string}")
         if pragma and not JUSTIFIED.search(token.string):
