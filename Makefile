@@ -56,7 +56,7 @@ $(VENV)/.runtime: requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Pitboss needs Python 3.11 or newer: \
 	make PYTHON=/path/to/python3.11" if sys.version_info < (3, 11) else 0)'
 	@echo "Installing Pitboss into $(VENV), once ..."
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@echo "$(CURDIR)" > "$$($(RUN) -c 'import site; print(site.getsitepackages()[0])')/pitboss.pth"
 	@printf '#!/bin/sh\nexec "$(CURDIR)/$(RUN)" -m server "$$@"\n' > $(VENV)/bin/pitboss
