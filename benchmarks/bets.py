@@ -1,0 +1,207 @@
+"""How many durable bets a second Pitboss settles, how fast, and at what cost in CPU.
+
+A real server in a process of its own, on PostgreSQL that syncs to disk; a generator in another,
+over real WebSockets. Each bet has its own request id, each acknowledgement is awaited and read, and
+afterwards the ledger must have every bet that was acknowledged.
+"""
+
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+import msgspec
+import uvloop
+
+from benchmarks import ledger, machine
+from benchmarks.measurement import Measurement, measure
+from benchmarks.plan import Plan
+from benchmarks.players import CURRENCY, enlist
+from benchmarks.report import markdown
+from benchmarks.series import Series
+from benchmarks.server_process import Server, own_server
+from benchmarks.usage import Meter, postmaster_pid
+
+_RESULTS: Final = Path(__file__).parent / "results"
+BETS_PER_MESSAGE: Final = {"single": 1, "batch": 100}
+# Messages in flight on a connection: players who do not wait for their answers; a batch is many
+# bets already.
+_DEPTH: Final = {"single": 8, "batch": 1}
+# Loads of the open loop, as shares of what the closed loop reached.
+_SHARES: Final = (0.25, 0.5, 0.75, 0.9)
+# What the faucet gives covers ten thousand bets even if all are lost.
+_BET: Final = {"stake": 10, "currency": CURRENCY, "target": 5_000, "direction": "over"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure, and for how long."""
+
+    modes: tuple[str, ...]
+    loops: tuple[str, ...]
+    connections: int
+    depth: int | None
+    rate: float | None
+    warm_up_s: float
+    window_s: float
+    repeats: int
+    open_repeats: int
+
+
+class Bench:
+    """All the runs against one server."""
+
+    def __init__(self, options: Options, server: Server) -> None:
+        self._options = options
+        self._server = server
+        postmaster = postmaster_pid(server.data_dir / "data") if server.data_dir else None
+        self.meter = Meter(server.pid, postmaster)
+        self.acknowledged = 0
+
+    async def run(self) -> list[Series]:
+        """Measure everything. Repeats take turns, so that a busy minute hits all alike."""
+        options = self._options
+        closed = [Series(mode, None) for mode in options.modes]
+        if "closed" in options.loops or options.rate is None:
+            await self._repeat(closed, options.repeats)
+        open_ = list(self._open_series(closed)) if "open" in options.loops else []
+        await self._repeat(open_, options.open_repeats)
+        return [one for one in (*closed, *open_) if one.repeats]
+
+    def _open_series(self, closed: list[Series]) -> Iterator[Series]:
+        for one in closed:
+            if self._options.rate is not None:
+                yield Series(one.mode, self._options.rate)
+            else:
+                most = one.bets_per_second().middle
+                yield from (Series(one.mode, round(most * share)) for share in _SHARES)
+
+    async def _repeat(self, series: list[Series], repeats: int) -> None:
+        for number in range(repeats):
+            for one in series:
+                one.repeats.append(await self._once(one, number))
+                _progress(one)
+
+    async def _once(self, series: Series, seed: int) -> Measurement:
+        """One run, with players of its own, whose ledger is checked afterwards."""
+        options, server = self._options, self._server
+        players = await enlist(server.url, options.connections)
+        per_message = BETS_PER_MESSAGE[series.mode]
+        plan = Plan(
+            url=server.url,
+            tokens=[player.token for player in players],
+            bet=_BET,
+            bets_per_message=per_message,
+            depth=options.depth or _DEPTH[series.mode],
+            messages_per_second=series.offered and series.offered / per_message,
+            warm_up_s=options.warm_up_s,
+            window_s=options.window_s,
+            seed=seed,
+        )
+        measured = await measure(plan, self.meter)
+        self.acknowledged += measured.outcome.acknowledged
+        if server.database_url is not None:
+            user_ids = [player.user_id for player in players]
+            await ledger.check_rows(server.database_url, user_ids, measured.outcome.acknowledged)
+        return measured
+
+    async def notes(self) -> list[str]:
+        """What else is to be said: memory, and that the ledger is right."""
+        server_mb, postgres_mb = self.meter.memory_mb()
+        notes = [f"Memory at the end: server {server_mb:.0f} MB, PostgreSQL {postgres_mb:.0f} MB."]
+        if self._server.database_url is None:
+            return [*notes, "The ledger was not checked: no --database-url was given."]
+        said = await ledger.audit(self._server.database_url)
+        checked = f"The ledger has all {self.acknowledged:,} acknowledged bets, and no others."
+        return [*notes, f"{checked} Audit: {said}"]
+
+
+def _progress(series: Series) -> None:
+    newest = series.repeats[-1]
+    load = "closed" if series.offered is None else f"{series.offered:,.0f}/s"
+    sys.stderr.write(
+        f"{series.mode:6} {load:>10}: {newest.bets_per_second:9,.0f} bets/s,"
+        f" server {newest.us_per_bet(newest.usage.server_s):5.1f} us,"
+        f" p99 {newest.latency.percentile(99) / 1e6:7.2f} ms,"
+        f" others {newest.others_share:.2f} cores\n"
+    )
+
+
+@asynccontextmanager
+async def _server(url: str | None, database_url: str | None) -> AsyncIterator[Server]:
+    if url is not None:
+        yield Server(url, None, database_url, None)
+        return
+    async with own_server() as server:
+        yield server
+
+
+async def bench(
+    options: Options, url: str | None, database_url: str | None, file: Path | None
+) -> str:
+    """Run everything, write the results to `file`, and return the report."""
+    async with _server(url, database_url) as server:
+        about = await machine.describe(server.database_url, server.data_dir)
+        runs = Bench(options, server)
+        series = await runs.run()
+        notes = await runs.notes()
+    if file is None:
+        file = _RESULTS / time.strftime("bets-%Y-%m-%d-%H%M%S.json", time.gmtime())
+    results = {"machine": about, "series": [one.figures() for one in series], "notes": notes}
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    return markdown(about, series, notes)
+
+
+_QUICK: Final = {"seconds": 1.5, "warm_up": 0.5, "open_repeats": 1}
+_FULL: Final = {"seconds": 5.0, "warm_up": 1.0, "open_repeats": 5}
+
+
+@click.command(help=__doc__)
+@click.option("--quick", is_flag=True, help="Short runs: under a minute in all.")
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
+@click.option("--connections", default=64, show_default=True, help="Players, one socket each.")
+@click.option("--depth", type=int, help="Messages in flight on a connection in the closed loop.")
+@click.option("--rate", type=float, help="Bets a second offered in the open loop.")
+@click.option("--seconds", type=float, help="Length of a run's measured window.")
+@click.option("--repeats", default=5, show_default=True, help="Runs of each kind.")
+@click.option(
+    "--mode", type=click.Choice(list(BETS_PER_MESSAGE)), help="One bet a message, or 100."
+)
+@click.option("--loop", type=click.Choice(["open", "closed"]), help="Only this loop.")
+@click.option("--url", help="A server that runs already, with its rate limits raised.")
+@click.option("--database-url", help="That server's PostgreSQL, to check its ledger.")
+def main(
+    quick: bool,
+    file: Path | None,
+    connections: int,
+    depth: int | None,
+    rate: float | None,
+    seconds: float | None,
+    repeats: int,
+    mode: str | None,
+    loop: str | None,
+    url: str | None,
+    database_url: str | None,
+) -> None:
+    """Read the command line."""
+    times = _QUICK if quick else _FULL
+    options = Options(
+        modes=(mode,) if mode else tuple(BETS_PER_MESSAGE),
+        loops=(loop,) if loop else ("closed", "open"),
+        connections=connections,
+        depth=depth,
+        rate=rate,
+        warm_up_s=times["warm_up"],
+        window_s=seconds or times["seconds"],
+        repeats=repeats,
+        open_repeats=1 if quick else repeats,
+    )
+    print(uvloop.run(bench(options, url, database_url, file)))
+
+
+if __name__ == "__main__":
+    main()

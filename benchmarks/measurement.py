@@ -1,0 +1,136 @@
+"""One run of a generator against a server, and the figures that follow from it."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE, Process
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks import generator
+from benchmarks.histogram import Histogram
+from benchmarks.plan import Outcome, Plan
+from benchmarks.usage import Meter, Usage
+
+_ROOT: Final = Path(__file__).parents[1]
+# The largest line is the Outcome: two histograms of at most 4,352 buckets.
+_LINE_LIMIT_BYTES: Final = 1_000_000
+
+
+class MeasurementError(Exception):
+    """The run is worth nothing: the generator failed, or bets were refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one run showed. Usage and commits are those of its window."""
+
+    window_s: float
+    outcome: Outcome
+    usage: Usage
+    commits: int
+    committed_rows: int
+
+    @property
+    def bets_per_second(self) -> float:
+        """Bets acknowledged in a second."""
+        return self.outcome.bets / self.window_s
+
+    def us_per_bet(self, cpu_s: float) -> float:
+        """CPU seconds of the window as microseconds for each bet."""
+        return cpu_s * 1e6 / self.outcome.bets
+
+    @property
+    def others_share(self) -> float:
+        """Cores that were busy with something that is no part of this, on average."""
+        ours_s = self.usage.server_s + self.usage.postgres_s + self.outcome.cpu_s
+        return max(0.0, self.usage.machine_s - ours_s) / self.window_s
+
+    @property
+    def rows_per_commit(self) -> float:
+        """How many rows a transaction had on average."""
+        return self.committed_rows / self.commits if self.commits else 0.0
+
+    @property
+    def latency(self) -> Histogram:
+        """Times to the acknowledgement, in nanoseconds."""
+        return Histogram.from_sparse(self.outcome.latency, self.outcome.latency_max_ns)
+
+    @property
+    def lateness(self) -> Histogram:
+        """How late the generator itself was, in nanoseconds."""
+        return Histogram.from_sparse(self.outcome.lateness, self.outcome.lateness_max_ns)
+
+
+async def measure(plan: Plan, meter: Meter) -> Measurement:
+    """Run the plan in a generator's process and read the meters at both ends of its window.
+
+    Raises:
+        MeasurementError: The generator failed, or the server refused bets.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "benchmarks.generator",
+        cwd=_ROOT,
+        stdin=PIPE,
+        stdout=PIPE,
+        limit=_LINE_LIMIT_BYTES,
+    )
+    try:
+        measured = await _watch(process, plan, meter)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    refused = measured.outcome.refused
+    if refused or not measured.outcome.bets:
+        raise MeasurementError(f"bets settled: {measured.outcome.bets}; refused: {refused}")
+    return measured
+
+
+async def _watch(process: Process, plan: Plan, meter: Meter) -> Measurement:
+    assert process.stdin is not None
+    process.stdin.write(msgspec.json.encode(plan))
+    process.stdin.close()
+    async with aiohttp.ClientSession() as http:
+        await _expect(process, generator.BEGIN)
+        commits_before, rows_before = await _commits(http, plan.url)
+        before = meter.usage()
+        await _expect(process, generator.END)
+        usage = meter.usage() - before
+        commits, rows = await _commits(http, plan.url)
+    outcome = msgspec.json.decode(await _line(process), type=Outcome)
+    return Measurement(plan.window_s, outcome, usage, commits - commits_before, rows - rows_before)
+
+
+async def _expect(process: Process, mark: str) -> None:
+    line = await _line(process)
+    if line.strip() != mark.encode():
+        raise MeasurementError(f"the generator said {line!r} instead of {mark}")
+
+
+async def _line(process: Process) -> bytes:
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    if not line:
+        raise MeasurementError("the generator failed; what it wrote to stderr says why")
+    return line
+
+
+async def _commits(http: aiohttp.ClientSession, url: str) -> tuple[int, int]:
+    """How many transactions the server has committed, and how many rows in them."""
+    async with http.get(f"{url}/metrics") as response:
+        text = await response.text()
+    samples = {
+        sample.name: int(sample.value)
+        for family in text_string_to_metric_families(text)
+        if family.name == "pitboss_commit_rows"
+        for sample in family.samples
+        if not sample.labels
+    }
+    return samples["pitboss_commit_rows_count"], samples["pitboss_commit_rows_sum"]

@@ -1,0 +1,44 @@
+"""What a generator is told to do, and what it reports: JSON between two processes."""
+
+from typing import Any
+
+import msgspec
+
+
+class Plan(msgspec.Struct, forbid_unknown_fields=True):
+    """One run. Each token becomes one connection of one player.
+
+    With `messages_per_second` the loop is open: messages arrive at that rate, whatever the server
+    does. Without, it is closed: each connection keeps `depth` messages in flight.
+    """
+
+    url: str
+    tokens: list[str]
+    bet: dict[str, Any]
+    bets_per_message: int
+    depth: int
+    messages_per_second: float | None
+    warm_up_s: float
+    window_s: float
+    seed: int
+
+
+class Outcome(msgspec.Struct, forbid_unknown_fields=True):
+    """What came of a run.
+
+    `bets` were acknowledged within the window; `placed` and `acknowledged` count those of the
+    whole run. Latencies, in nanoseconds, are of the messages due within the window, from the
+    moment they were due (open loop) or sent (closed loop) to their acknowledgement. `lateness` is
+    how long after that moment the generator sent them. `cpu_s` is the generator's own, within the
+    window.
+    """
+
+    bets: int
+    placed: int
+    acknowledged: int
+    refused: dict[str, int]
+    latency: dict[int, int]
+    latency_max_ns: int
+    lateness: dict[int, int]
+    lateness_max_ns: int
+    cpu_s: float

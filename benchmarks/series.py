@@ -1,0 +1,100 @@
+"""The repeats of one measurement, and their spread."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any, NamedTuple
+
+from benchmarks.histogram import Histogram
+from benchmarks.measurement import Measurement
+
+
+class Spread(NamedTuple):
+    """The least, the middle and the greatest of the repeats."""
+
+    least: float
+    middle: float
+    greatest: float
+
+
+@dataclass
+class Series:
+    """Repeats of the same run. `offered` is bets a second, None in a closed loop."""
+
+    mode: str
+    offered: float | None
+    repeats: list[Measurement] = field(default_factory=list)
+
+    def spread(self, figure: Callable[[Measurement], float]) -> Spread:
+        """How a figure varied over the repeats."""
+        values = [figure(repeat) for repeat in self.repeats]
+        return Spread(min(values), median(values), max(values))
+
+    def bets_per_second(self) -> Spread:
+        """Bets acknowledged in a second."""
+        return self.spread(lambda one: one.bets_per_second)
+
+    def server_us(self) -> Spread:
+        """Microseconds of Pitboss's CPU for a bet."""
+        return self.spread(lambda one: one.us_per_bet(one.usage.server_s))
+
+    def postgres_us(self) -> Spread:
+        """Microseconds of PostgreSQL's CPU for a bet."""
+        return self.spread(lambda one: one.us_per_bet(one.usage.postgres_s))
+
+    def generator_us(self) -> Spread:
+        """Microseconds of the generator's CPU for a bet."""
+        return self.spread(lambda one: one.us_per_bet(one.outcome.cpu_s))
+
+    def rows_per_commit(self) -> Spread:
+        """Rows in a transaction."""
+        return self.spread(lambda one: one.rows_per_commit)
+
+    def latency_ms(self, percent: float) -> Spread:
+        """A percentile of the latency, in each repeat."""
+        return self.spread(lambda one: one.latency.percentile(percent) / 1e6)
+
+    def cores(self) -> dict[str, float]:
+        """Cores kept busy on average: by Pitboss, PostgreSQL, the generator and others."""
+        return {
+            "server": self.spread(lambda one: one.usage.server_s / one.window_s).middle,
+            "postgres": self.spread(lambda one: one.usage.postgres_s / one.window_s).middle,
+            "generator": self.spread(lambda one: one.outcome.cpu_s / one.window_s).middle,
+            "others": self.spread(lambda one: one.others_share).middle,
+        }
+
+    def latency(self) -> Histogram:
+        """The latencies of all repeats together, in nanoseconds."""
+        return _together([repeat.latency for repeat in self.repeats])
+
+    def lateness(self) -> Histogram:
+        """The generator's own lateness in all repeats together, in nanoseconds."""
+        return _together([repeat.lateness for repeat in self.repeats])
+
+    def figures(self) -> dict[str, Any]:
+        """All figures, for the file of results."""
+        latency = self.latency()
+        return {
+            "mode": self.mode,
+            "loop": "closed" if self.offered is None else "open",
+            "offered_bets_per_second": self.offered,
+            "repeats": len(self.repeats),
+            "bets_per_second": self.bets_per_second(),
+            "server_us_per_bet": self.server_us(),
+            "postgres_us_per_bet": self.postgres_us(),
+            "generator_us_per_bet": self.generator_us(),
+            "rows_per_commit": self.rows_per_commit(),
+            "p50_ms": self.latency_ms(50),
+            "p99_ms": self.latency_ms(99),
+            "p999_ms": self.latency_ms(99.9),
+            "max_ms": latency.max / 1e6,
+            "generator_lateness_p99_ms": self.lateness().percentile(99) / 1e6,
+            "cores": self.cores(),
+        }
+
+
+def _together(histograms: list[Histogram]) -> Histogram:
+    whole = Histogram()
+    for one in histograms:
+        whole.add(one)
+    return whole

@@ -1,0 +1,117 @@
+"""A Pitboss server in a process of its own, on an embedded PostgreSQL that syncs to disk."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+
+from storage.embedded import EmbeddedPostgres
+
+_ROOT: Final = Path(__file__).parents[1]
+_START_LIMIT_S: Final = 30.0
+# Its own limits on a shutdown add up to less.
+_STOP_LIMIT_S: Final = 60.0
+
+# One address places all the bets here; what stops that in real life would be measured otherwise.
+_SETTINGS: Final = {
+    "PITBOSS_BETS_PER_SECOND": "100000",
+    "PITBOSS_COMMANDS_PER_SECOND": "10000",
+    "PITBOSS_SIGN_INS_PER_MINUTE": "100000",
+    "PITBOSS_MAX_CONNECTIONS_PER_IP": "20000",
+    "PITBOSS_GUEST_ACCOUNTS": "true",
+    "PITBOSS_FAUCET_ENABLED": "true",
+    "PITBOSS_DEMO_PLAYER": "false",
+    "PITBOSS_LOG_LEVEL": "warning",
+}
+
+
+class ServerError(Exception):
+    """The server did not start, or did not end in good order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a server is, and what is known of its processes and its database."""
+
+    url: str
+    pid: int | None
+    database_url: str | None
+    data_dir: Path | None
+
+
+@asynccontextmanager
+async def own_server() -> AsyncIterator[Server]:
+    """Start PostgreSQL and Pitboss with fresh data, and remove all of it afterwards.
+
+    Raises:
+        ServerError: It did not start, or ended with an exit code other than 0.
+    """
+    with tempfile.TemporaryDirectory(prefix="pitboss-bench-") as folder:
+        data_dir = Path(folder)
+        postgres = EmbeddedPostgres(data_dir / "data")
+        database_url = await postgres.start()
+        try:
+            async with _serving(database_url, data_dir) as (url, pid):
+                yield Server(url, pid, database_url, data_dir)
+        finally:
+            await postgres.stop()
+
+
+@asynccontextmanager
+async def _serving(database_url: str, data_dir: Path) -> AsyncIterator[tuple[str, int]]:
+    port = _free_port()
+    own = {
+        "DATABASE_URL": database_url,
+        "PITBOSS_DATA_DIR": str(data_dir / "server"),
+        "PITBOSS_PORT": str(port),
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "server",
+        "serve",
+        cwd=_ROOT,
+        env={**os.environ, **_SETTINGS, **own},
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        await _until_ready(url, process)
+        yield url, process.pid
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(_STOP_LIMIT_S):
+            code = await process.wait()
+    if code != 0:
+        raise ServerError(f"the server ended with exit code {code}")
+
+
+async def _until_ready(url: str, process: asyncio.subprocess.Process) -> None:
+    deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
+    async with aiohttp.ClientSession() as http:
+        while asyncio.get_running_loop().time() < deadline:
+            if process.returncode is not None:
+                raise ServerError(f"the server ended at once, with {process.returncode}")
+            with contextlib.suppress(aiohttp.ClientError):
+                async with http.get(f"{url}/readyz") as response:
+                    if response.status == 200:
+                        return
+            await asyncio.sleep(0.02)
+    raise ServerError(f"the server is not ready after {_START_LIMIT_S:.0f} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
