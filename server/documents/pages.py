@@ -1,0 +1,63 @@
+"""The documents as the web server gives them out: made once, at the start, and never changed."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import msgspec
+from aiohttp import ETag, web
+
+from server.documents import asyncapi, openapi
+from server.documents.budgets import Rates
+
+# Browsers keep a copy and ask each time whether it is the newest; mostly the answer is "yes".
+_CACHE_CONTROL: Final = "public, no-cache"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Page(NamedTuple):
+    """A finished response."""
+
+    body: bytes
+    content_type: str
+    headers: dict[str, str]
+
+
+def _json(document: openapi.Document) -> Page:
+    # Viewers on other sites may read it: there is nothing in it that is not public.
+    headers = {"Access-Control-Allow-Origin": "*"}
+    return Page(msgspec.json.encode(document), "application/json", headers)
+
+
+class Documents:
+    """`/openapi.json` and `/asyncapi.json`."""
+
+    def __init__(self, rates: Rates) -> None:
+        self._pages = {
+            "/openapi.json": _json(openapi.build(rates)),
+            "/asyncapi.json": _json(asyncapi.build(rates)),
+        }
+
+    def add_to(self, app: web.Application) -> None:
+        """Register all of them, for GET and HEAD."""
+        for path, page in self._pages.items():
+            app.router.add_get(path, _handler(page))
+
+
+def _handler(page: Page) -> Handler:
+    etag = ETag(hashlib.sha256(page.body).hexdigest()[:32])
+    headers = {**page.headers, "Cache-Control": _CACHE_CONTROL, "X-Content-Type-Options": "nosniff"}
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        known = {given.value for given in request.if_none_match or ()}
+        if known & {etag.value, "*"}:
+            response = web.Response(status=304, headers=headers)
+        else:
+            response = web.Response(
+                body=page.body, content_type=page.content_type, charset="utf-8", headers=headers
+            )
+        response.etag = etag
+        return response
+
+    return serve

@@ -1,0 +1,128 @@
+"""Which errors a command may answer with: those of its kind, and its own."""
+
+from typing import Final
+
+from protocol import errors
+from protocol.catalogue import EVERYONE, Door, Entry
+from protocol.errors import ErrorKind
+
+# Any command may meet these.
+_ANY: Final = (
+    errors.MALFORMED,
+    errors.RATE_LIMITED,
+    errors.OVERLOADED,
+    errors.STORAGE_UNAVAILABLE,
+    errors.INTERNAL,
+)
+_ACTOR: Final = (errors.DRAINING, errors.EVICTED)
+# HTTP brings its token with each request; a socket brought it when it connected.
+_TOKEN: Final = (
+    errors.UNAUTHENTICATED,
+    errors.TOKEN_INVALID,
+    errors.TOKEN_EXPIRED,
+    errors.SESSION_REVOKED,
+)
+
+# What each command's own rules refuse. A command without rules of its own stands here as well.
+_OWN: Final[dict[str, tuple[ErrorKind, ...]]] = {
+    "auth:register": (errors.NAME_TAKEN, errors.EMAIL_TAKEN),
+    "auth:login": (errors.BAD_CREDENTIALS, errors.ACCOUNT_DISABLED),
+    "auth:guest": (errors.GUESTS_OFF,),
+    "auth:renew": (
+        errors.TOKEN_INVALID,
+        errors.TOKEN_EXPIRED,
+        errors.SESSION_REVOKED,
+        errors.TOKEN_REUSED,
+    ),
+    "auth:refresh": (errors.TOKEN_INVALID, errors.TOKEN_EXPIRED, errors.SESSION_REVOKED),
+    "auth:logout": (),
+    "wallet:get": (),
+    "wallet:history": (),
+    "wallet:tip": (
+        errors.UNKNOWN_RECIPIENT,
+        errors.UNKNOWN_CURRENCY,
+        errors.SELF_TRANSFER,
+        errors.INSUFFICIENT_BALANCE,
+        errors.REQUEST_MISMATCH,
+    ),
+    "wallet:deposit": (
+        errors.UNKNOWN_RECIPIENT,
+        errors.UNKNOWN_CURRENCY,
+        errors.BALANCE_LIMIT,
+        errors.REQUEST_MISMATCH,
+    ),
+    "wallet:withdraw": (
+        errors.UNKNOWN_RECIPIENT,
+        errors.UNKNOWN_CURRENCY,
+        errors.INSUFFICIENT_BALANCE,
+        errors.REQUEST_MISMATCH,
+    ),
+    "wallet:faucet": (
+        errors.PRODUCTION_REFUSES,
+        errors.UNKNOWN_CURRENCY,
+        errors.BALANCE_LIMIT,
+        errors.REQUEST_MISMATCH,
+    ),
+    "dice:roll": (
+        errors.UNKNOWN_CURRENCY,
+        errors.TARGET_OUT_OF_RANGE,
+        errors.STAKE_TOO_SMALL,
+        errors.STAKE_TOO_LARGE,
+        errors.PROFIT_TOO_LARGE,
+        errors.INSUFFICIENT_BALANCE,
+        errors.BALANCE_LIMIT,
+        errors.NO_SEED,
+        errors.REQUEST_MISMATCH,
+    ),
+    # Its bets are refused one by one, inside an answer that succeeds.
+    "bets:place": (),
+    "bet:history": (),
+    "bet:get": (errors.NOT_FOUND,),
+    "seed:get": (),
+    "seed:rotate": (),
+    "seed:set_client": (),
+}
+
+# A connection is refused with these: by the response to its handshake, or by `connect_error`.
+CONNECTING: Final = (
+    errors.MALFORMED,
+    errors.INVALID_NAMESPACE,
+    errors.UNAUTHENTICATED,
+    errors.TOKEN_INVALID,
+    errors.TOKEN_EXPIRED,
+    errors.SESSION_REVOKED,
+    errors.FORBIDDEN,
+    errors.TOO_MANY_CONNECTIONS,
+    errors.OVERLOADED,
+    errors.STORAGE_UNAVAILABLE,
+    errors.DRAINING,
+    errors.INTERNAL,
+)
+
+# A message that names no command is acknowledged with this.
+UNROUTED: Final = (errors.UNKNOWN_COMMAND,)
+
+
+def over_socket(entry: Entry) -> tuple[ErrorKind, ...]:
+    """What a socket's acknowledgement may say, by number."""
+    kinds = {*_ANY, *_OWN.get(entry.name, ())}
+    if entry.door is Door.ACTOR:
+        kinds.update(_ACTOR)
+    if entry.roles and entry.roles != EVERYONE:
+        kinds.add(errors.FORBIDDEN)
+    return _by_number(kinds)
+
+
+def over_http(entry: Entry) -> tuple[ErrorKind, ...]:
+    """What an HTTP response may say, by number."""
+    assert entry.route is not None
+    kinds = set(over_socket(entry))
+    if entry.roles:
+        kinds.update(_TOKEN)
+    if entry.route.method != "GET":
+        kinds.add(errors.TOO_LARGE)
+    return _by_number(kinds)
+
+
+def _by_number(kinds: set[ErrorKind]) -> tuple[ErrorKind, ...]:
+    return tuple(sorted(kinds, key=lambda kind: kind.number))

@@ -1,0 +1,162 @@
+"""What each field's name means, and an example of it.
+
+The wire uses one word for one thing, so that most names need one line here. Where a name means
+something else in one place, `Type.name` or `command.name` stands beside it. A catalogue type's own
+description comes first; a test names every field that has neither.
+
+The examples tell one story: player 7 stakes 10.00 USD on a roll under 50.50 with nonce 13, and
+everything about that bet, its hash and its payout included, is what the server would compute.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from actors import fairness
+from protocol.errors import INSUFFICIENT_BALANCE, Failure, body
+
+
+class Word(NamedTuple):
+    """A field's meaning, and what it may hold; `EXAMPLE_FROM_TYPE` where its type says it all."""
+
+    meaning: str | None
+    example: Any
+
+
+EXAMPLE_FROM_TYPE: Final = object()
+
+SERVER_SEED: Final = "b7c1f8a2e94d03565f1ed0a7c83b92d4617e0c5fa9384bd2e6715f0c8d3a9e42"
+SERVER_SEED_HASH: Final = fairness.seed_hash(SERVER_SEED)
+CLIENT_SEED: Final = "sevenleafclover"
+NONCE: Final = 13
+ROLL: Final = 2162
+
+_BALANCE: Final = {"currency": "USD", "available": 100_960, "held": 0, "seq": 42}
+_DICE_RESULT: Final = {
+    "game": "dice",
+    "bet_id": "7-42",
+    "roll": ROLL,
+    "won": True,
+    "target": 5050,
+    "direction": "under",
+    "currency": "USD",
+    "stake": 1_000,
+    "payout": 1_960,
+    "pair": 3,
+    "nonce": NONCE,
+    "balance": _BALANCE,
+}
+_NEW_PAIR: Final = {
+    "pair": 4,
+    "server_seed_hash": fairness.seed_hash("the one that comes next"),
+    "client_seed": CLIENT_SEED,
+    "nonce": 0,
+}
+_TOO_POOR: Final = body(Failure(INSUFFICIENT_BALANCE, available=100_960))
+
+WORDS: Final[dict[str, Word]] = {
+    # Who.
+    "email": Word("The e-mail address.", "ada@example.com"),
+    "username": Word("The name other players see.", "ada"),
+    "password": Word("The password, as typed.", "correct horse battery"),
+    "login": Word("The username or the e-mail address.", "ada"),
+    "token": Word("An access token, newer than the socket's.", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"),
+    "access_token": Word(
+        "Goes with every request, and with the connection of a socket.",
+        "eyJhbGciOiJIUzI1NiJ9.e30.c2ln",
+    ),
+    "refresh_token": Word(
+        "Trades for the next pair, once.", "Zk0c3m1v8mJXq3mYB1n2k4m5l6p7q8r9s0t1u2v3w4x"
+    ),
+    "expires_in": Word("Seconds until the access token ends.", 900),
+    "TokenExpiring.expires_in": Word("Seconds until the access token ends.", 59),
+    "user": Word("Whom the tokens speak for.", EXAMPLE_FROM_TYPE),
+    "id": Word("The user's number.", 7),
+    "role": Word(None, "player"),
+    "guest": Word("Whether the account has no way to log in again.", False),
+    "user_id": Word(None, 7),
+    "to": Word("The receiver's username, in any case.", "grace"),
+    # Money.
+    "currency": Word("A currency code.", "USD"),
+    "amount": Word("How much, in minor units of the currency.", 500),
+    "Moved.amount": Word("How much was moved, in minor units.", 500),
+    "available": Word("Free to use, in minor units.", 100_960),
+    "held": Word("Set aside for open bets, in minor units.", 0),
+    "balance": Word("What stands afterwards.", _BALANCE),
+    "balances": Word("One for each currency that the wallet ever held.", [_BALANCE]),
+    "wallet_id": Word("The wallet's number, which is its user's.", 7),
+    "seq": Word("The number of the ledger entry; a wallet's entries have no gaps.", 42),
+    "BalanceOf.seq": Word("The number of the ledger entry that this balance stands after.", 42),
+    "WalletUpdated.seq": Word("Newer balances have higher numbers; ignore older ones.", 42),
+    "Wallet.seq": Word("The number of the wallet's newest ledger entry.", 42),
+    "kind": Word("What the entry is: `bet`, `deposit`, `tip_sent`, ...", "bet"),
+    "wallet:tip.kind": Word(None, "tip_sent"),
+    "wallet:deposit.kind": Word(None, "deposit"),
+    "wallet:withdraw.kind": Word(None, "withdrawal"),
+    "wallet:faucet.kind": Word(None, "faucet"),
+    "available_delta": Word("What was added to the available balance; negative if taken.", 960),
+    "held_delta": Word("What was added to the held balance; negative if taken.", 0),
+    "available_after": Word("The available balance after this entry.", 100_960),
+    "held_after": Word("The held balance after this entry.", 0),
+    "counterparty": Word("The other user of a transfer, null for none.", None),
+    "request_id": Word("The client's id of the request.", "5b0f7a3e-1f0d-4c55-9d7e-0c1a2b3c4d5e"),
+    "at_ms": Word("When, in milliseconds since 1970 (UTC).", 1_767_225_600_000),
+    "entries": Word("Newest first.", EXAMPLE_FROM_TYPE),
+    "before": Word("Only what is older than this number.", 43),
+    "limit": Word(None, 50),
+    "next_before": Word("`before` for the following page, null at the end.", None),
+    # Bets.
+    "bets": Word("The bets, in the order in which they are to be placed.", EXAMPLE_FROM_TYPE),
+    "BetHistory.bets": Word("Newest first.", EXAMPLE_FROM_TYPE),
+    "bet_id": Word("The bet's id: its wallet and the number of its ledger entry.", "7-42"),
+    "HistoryEntry.bet_id": Word("The id of the bet, null for other kinds.", "7-42"),
+    "game": Word("Which game.", "dice"),
+    "stake": Word("What is bet, in minor units.", 1_000),
+    "payout": Word("What comes back, the stake included, in minor units; 0 for a loss.", 1_960),
+    "target": Word("In hundredths.", 5050),
+    "direction": Word(None, "under"),
+    "roll": Word("What was rolled, in hundredths: 2162 is 21.62.", ROLL),
+    "won": Word("Whether the bet won.", True),
+    "parameters": Word("What the player chose, by game.", {"target": 5050, "direction": "under"}),
+    "outcome": Word("What came of it, by game.", {"roll": ROLL, "won": True}),
+    "results": Word(
+        "One for each bet.",
+        [
+            {"success": True, "data": _DICE_RESULT, "error": None},
+            {"success": False, "data": None, "error": _TOO_POOR},
+        ],
+    ),
+    "success": Word("Whether it was done.", True),
+    "data": Word("The result, null for a refused bet.", _DICE_RESULT),
+    "error": Word("Why it was refused, null for a bet that was placed.", None),
+    # Seeds.
+    "pair": Word("The number of the seed pair.", 3),
+    "nonce": Word("How many bets the pair had before this one.", NONCE),
+    "CurrentSeed.nonce": Word("The nonce of the next bet.", NONCE + 1),
+    "next_nonce": Word("All smaller nonces were used.", NONCE + 1),
+    "client_seed": Word("The player's part of the pair.", CLIENT_SEED),
+    "server_seed": Word("The server's part of the pair.", SERVER_SEED),
+    "BetRecord.server_seed": Word(
+        "The server's part of the pair, null until it is rotated out.", SERVER_SEED
+    ),
+    "server_seed_hash": Word(
+        "The SHA-256 of the server seed, known before the bet.", SERVER_SEED_HASH
+    ),
+    "revealed": Word("The pair that was in use, null if there was none.", EXAMPLE_FROM_TYPE),
+    "current": Word("The pair in use now.", _NEW_PAIR),
+    # Errors.
+    "code": Word("The error's name, for programs.", "insufficient_balance"),
+    "number": Word("The error's number, for programs and support.", 3001),
+    "message": Word("The error in a sentence, for people.", "The balance does not cover this."),
+    "temporary": Word("Whether the same request may succeed later.", False),
+    "details": Word("What else a program may need, by error.", {"available": 100_960}),
+    "meta": Word("About the answer.", EXAMPLE_FROM_TYPE),
+    "Meta.at_ms": Word("The server's clock, in milliseconds since 1970.", 1_767_225_600_123),
+}
+
+
+def find(scopes: tuple[str, ...], field: str) -> Word | None:
+    """The word for a field: the narrowest scope that has one, else the bare name's."""
+    for scope in scopes:
+        word = WORDS.get(f"{scope}.{field}")
+        if word is not None:
+            return word
+    return WORDS.get(field)
