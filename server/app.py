@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from actors.dice.rules import roll_rule
+from actors.kind import Rule
 from actors.runtime.node import Node
 from actors.runtime.post import Post
 from actors.wallet.rules import wallet_kind
@@ -24,6 +25,7 @@ from server.auth.tokens import Tokens
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
 from server.commands.wallet import WalletCommands
+from server.documents.pages import Documents
 from server.floor import Floor, Publishing
 from server.http.door import Door
 from server.http.health import Health
@@ -128,7 +130,7 @@ class Pitboss:
 
     def _node(self) -> Node:
         settings = self.settings
-        games = {RollDice: roll_rule(settings.dice_limits)}
+        games: dict[type, Rule] = {RollDice: roll_rule(settings.dice_limits)}
         node = Node(
             [wallet_kind(games)],
             self.storage.journal,
@@ -192,6 +194,7 @@ class Pitboss:
             self.router, self.accounts, self.allowance, self.sockets.engine.admission, now_ms
         ).add_to(app)
         Health(self._ready).add_to(app)
+        Documents(_rates(self.settings)).add_to(app)
         self.registry.register(
             NodeCollector(
                 self.node,
