@@ -50,6 +50,8 @@ from storage.writer import Connector
 log = logging.getLogger(__name__)
 
 # Sweeps: often enough to be timely, rarely enough to cost nothing.
+SNAPSHOT_PAUSE_S: Final = 0.25
+DELETE_PAUSE_S: Final = 0.1
 OUTBOX_SWEEP_S: Final = 1.0
 TOKEN_SWEEP_S: Final = 5.0
 PASSIVATION_SWEEP_S: Final = 0.1
@@ -171,8 +173,8 @@ class Pitboss:
     def _start_jobs(self) -> None:
         jobs, settings = self.jobs, self.settings
         idle_ms = int(settings.passivate_after_seconds * 1_000)
-        jobs.run(self.storage.store.write_snapshots())
-        jobs.run(self.storage.outbox.delete_delivered())
+        jobs.every(SNAPSHOT_PAUSE_S, self.storage.store.flush_snapshots)
+        jobs.every(DELETE_PAUSE_S, self.storage.outbox.flush)
         jobs.run(self.lag.watch())
         jobs.every(OUTBOX_SWEEP_S, self._sweep_outbox)
         jobs.every(TOKEN_SWEEP_S, self.floor.check_tokens)

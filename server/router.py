@@ -64,6 +64,8 @@ class Router:
                 raise Failure(UNKNOWN_COMMAND, command=name[:64])
             answer.tally = bound.tally
             entry = bound.entry
+            if caller.socket is not None and not entry.socket:
+                raise Failure(UNKNOWN_COMMAND, command=name, reason="It is on the HTTP door alone.")
             if bound.roles and caller.role not in bound.roles:
                 raise Failure(FORBIDDEN if caller.role else UNAUTHENTICATED)
             caller.budgets[entry.rate].take(1, self._clock_s())

@@ -1,6 +1,5 @@
 """Messages that were committed with their facts, until their receivers have committed them."""
 
-import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -19,7 +18,6 @@ OVERDUE_MS: Final = 2_000
 # Delivered messages that wait to be deleted. More stay in the table: a sweep delivers them again,
 # the receiver knows their ids, and they come back here.
 MAX_DELIVERED: Final = 10_000
-DELETE_PAUSE_S: Final = 0.1
 
 _OVERDUE = """
     select message_id, kind, key, command, body from outbox
@@ -46,12 +44,6 @@ class PostgresOutbox:
         """Delete the message some time soon."""
         if len(self._delivered) < MAX_DELIVERED:
             self._delivered.add(message_id)
-
-    async def delete_delivered(self) -> None:
-        """Delete behind, until cancelled."""
-        while True:
-            await asyncio.sleep(DELETE_PAUSE_S)
-            await self.flush()
 
     async def flush(self) -> None:
         """Delete those that wait now. After a failure they are tried again."""

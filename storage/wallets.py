@@ -1,6 +1,5 @@
 """Wallets read back from PostgreSQL, and their snapshots written behind."""
 
-import asyncio
 import logging
 from bisect import bisect_right
 from collections import defaultdict
@@ -14,6 +13,7 @@ from actors.kind import Kind
 from actors.runtime.ports import Stored
 from actors.wallet.facts import Entry, SeedPairIssued
 from protocol.bounds import MAX_RECENT_REQUESTS
+from storage.rebuild import rebuild_snapshot
 from storage.rows import ENTRY_COLUMNS, entry_of, pair_of
 from storage.vault import Vault
 
@@ -21,12 +21,21 @@ log = logging.getLogger(__name__)
 
 # Snapshots that wait to be written. More are dropped: they only save time at the next hydration.
 MAX_SNAPSHOTS: Final = 10_000
-# Snapshots in one statement, and how often they are written.
+# Snapshots in one statement.
 SNAPSHOT_BATCH: Final = 500
-SNAPSHOT_PAUSE_S: Final = 0.25
+
+# Rows that are folded one by one at hydration: five times the distance of snapshots. A wallet with
+# more since its snapshot has lost some, and gets one from its newest rows instead.
+MAX_FOLD: Final = 5_000
 
 _ENTRIES: Final = ", ".join(f"e.{column}" for column in ENTRY_COLUMNS)
 
+_NEWEST = """
+    select w.id, (
+        select seq from wallet_entries where wallet_id = w.id order by seq desc limit 1
+    ) as seq
+    from unnest($1::bigint[]) as w (id)
+"""
 _SNAPSHOTS = (
     "select wallet_id, seq, state from wallet_snapshots where wallet_id = any($1::bigint[])"
 )
@@ -74,10 +83,7 @@ class WalletStore:
     async def hydrate(self, _kind: Kind, keys: Sequence[int]) -> dict[int, Stored]:
         """All wallets of `keys`, each as its snapshot and the facts after it, in order."""
         async with self._pool.acquire() as connection:
-            snapshots = {
-                row["wallet_id"]: (row["seq"], row["state"])
-                for row in await connection.fetch(_SNAPSHOTS, keys)
-            }
+            snapshots = await self._read_snapshots(connection, keys)
             after = [snapshots[key][0] if key in snapshots else 0 for key in keys]
             entries = _grouped(await connection.fetch(_FACTS, keys, after), "wallet_id")
             pairs = _grouped(await connection.fetch(_PAIRS, keys), "wallet_id")
@@ -93,6 +99,20 @@ class WalletStore:
             )
             for key, seq in zip(keys, after, strict=True)
         }
+
+    async def _read_snapshots(
+        self, connection: asyncpg.Connection, keys: Sequence[int]
+    ) -> dict[int, tuple[int, bytes]]:
+        snapshots = {
+            row["wallet_id"]: (row["seq"], row["state"])
+            for row in await connection.fetch(_SNAPSHOTS, keys)
+        }
+        for row in await connection.fetch(_NEWEST, keys):
+            key, newest = row["id"], row["seq"] or 0
+            if newest - snapshots.get(key, (0, b""))[0] > MAX_FOLD:
+                snapshots[key] = await rebuild_snapshot(connection, key)
+                self._snapshots[key] = snapshots[key]
+        return snapshots
 
     def _in_order(self, entries: list[Any], pairs: list[Any]) -> list[Entry | SeedPairIssued]:
         facts: list[Entry | SeedPairIssued] = [entry_of(row) for row in entries]
@@ -111,12 +131,6 @@ class WalletStore:
         """Write the snapshot some time soon; dropped where too many wait already."""
         if key in self._snapshots or len(self._snapshots) < MAX_SNAPSHOTS:
             self._snapshots[key] = (version, snapshot)
-
-    async def write_snapshots(self) -> None:
-        """Write snapshots behind, until cancelled."""
-        while True:
-            await asyncio.sleep(SNAPSHOT_PAUSE_S)
-            await self.flush_snapshots()
 
     async def flush_snapshots(self) -> None:
         """Write those that wait now. A failure drops them, with a warning."""

@@ -93,7 +93,7 @@ async def test_a_postgres_that_hangs_gives_temporary_errors_until_it_moves_on(
 async def test_a_drain_commits_what_was_accepted_and_ends_with_zero(tmp_path: Path) -> None:
     server = PitbossProcess(tmp_path, PITBOSS_BETS_PER_SECOND="100000")
     server.start()
-    told = asyncio.Event()
+    told, warm = asyncio.Event(), asyncio.Event()
     answers: list[Fields] = []
 
     async with playing(server.url, server.token) as client:
@@ -102,10 +102,12 @@ async def test_a_drain_commits_what_was_accepted_and_ends_with_zero(tmp_path: Pa
         async def play() -> None:
             while True:
                 answers.append(await client.call("dice:roll", bet(), timeout=LIMIT_S))
+                if len(answers) == 20:
+                    warm.set()
 
         task = asyncio.create_task(play())
-        while len(answers) < 20:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(LIMIT_S):
+            await warm.wait()
         server.terminate()
         async with asyncio.timeout(LIMIT_S):
             await told.wait()

@@ -1,0 +1,1 @@
+"""A whole node in this process, on a real database, met by real clients."""

@@ -1,0 +1,36 @@
+"""A node of each test's own, and people on it."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from server.app import Pitboss
+from server.settings import Settings
+from storage.pool import open_pool
+from tests.floor.house import House
+
+
+@pytest.fixture
+def options() -> dict[str, Any]:
+    """Settings that a test changes by overriding this fixture."""
+    return {}
+
+
+@pytest_asyncio.fixture
+async def house(database_url: str, tmp_path: Path, options: dict[str, Any]) -> AsyncIterator[House]:
+    """An open house."""
+    given = {"sign_ins_per_minute": 10_000, "bets_per_second": 10_000, **options}
+    settings = Settings(env="test", data_dir=tmp_path, port=0, **given)
+    pool = await open_pool(database_url)
+    pitboss = Pitboss(settings, database_url, pool)
+    port = await pitboss.start()
+    house = House(pitboss, pool, f"http://127.0.0.1:{port}")
+    try:
+        yield house
+    finally:
+        await house.close()
+        await pitboss.stop()
+        pool.terminate()

@@ -1,0 +1,47 @@
+"""A wallet read back without its snapshots is the same wallet."""
+
+import pytest
+
+from actors.wallet.state import restore
+from storage import wallets
+from storage.rebuild import rebuild_snapshot
+from tests.floor.house import House, bet, request_id
+
+
+async def test_a_dropped_snapshot_is_made_again_from_the_newest_rows(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wallets, "MAX_FOLD", 3)
+    ann = await house.guest()
+    await ann.pull("PLAY")
+    await ann.pull("BTC")
+    seat = await ann.connect()
+    for _ in range(4):
+        await seat.ok("dice:roll", bet())
+    await seat.ok("seed:set_client", {"client_seed": "mine"})
+    placed = await seat.ok("dice:roll", bet())
+    before = (await seat.ok("wallet:get"), await seat.ok("seed:get"))
+    node = house.pitboss.node
+    assert node.passivate(-1, 10) == 1
+    house.pitboss.storage.store._snapshots.clear()
+    await house.pool.execute("delete from wallet_snapshots")
+    assert (await seat.ok("wallet:get"), await seat.ok("seed:get")) == before
+    after = await seat.ok("dice:roll", bet())
+    assert after["nonce"] == placed["nonce"] + 1
+    assert after["balance"]["seq"] == placed["balance"]["seq"] + 1
+
+
+async def test_a_rotated_pair_without_bets_starts_at_its_first_nonce(
+    house: House,
+) -> None:
+    ann = await house.guest()
+    await ann.pull()
+    seat = await ann.connect()
+    await seat.ok("dice:roll", bet(request_id=request_id()))
+    await seat.ok("seed:rotate", {})
+    async with house.pool.acquire() as connection:
+        seq, snapshot = await rebuild_snapshot(connection, ann.user_id)
+        empty_seq, empty = await rebuild_snapshot(connection, 999_999)
+    state = restore(ann.user_id, snapshot, ())
+    assert (seq, state.nonce, state.pair_number) == (2, 0, 2)
+    assert (empty_seq, restore(1, empty, ()).balances) == (0, {})
