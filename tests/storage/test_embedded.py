@@ -183,6 +183,41 @@ async def test_after_a_crash_it_comes_back_under_the_same_address(data_dir: Path
     await server.stop()
 
 
+async def test_a_busy_backend_of_a_killed_server_does_not_stop_the_next(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir)
+    dsn = await server.start()
+    async with connected(dsn) as connection:
+        endless = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000)"
+        busy = asyncio.create_task(connection.execute(endless))
+        await until_running(dsn, endless)
+        kill_postmaster(server)
+        assert await server.start() == dsn
+        with pytest.raises((asyncpg.PostgresError, ConnectionError)):
+            await busy
+    await server.stop()
+
+
+async def until_running(dsn: str, query: str) -> None:
+    async with connected(dsn) as connection:
+        count = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = $1"
+        while await connection.fetchval(count, query) == 0:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_is_ending_is_not_reused(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir)
+    dsn = await server.start()
+    ending = running(server)
+    async with connected(dsn):
+        os.kill(ending.pid, signal.SIGTERM)  # it waits for this connection to be closed
+        while ending.status() != "stopping":
+            await asyncio.sleep(0.01)
+        async with connected(await server.start()) as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+        assert running(server).pid != ending.pid
+    await server.stop()
+
+
 async def test_a_pid_that_came_again_is_not_taken_for_the_postmaster(data_dir: Path) -> None:
     server = EmbeddedPostgres(data_dir)
     await write_row(await server.start())
