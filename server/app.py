@@ -229,13 +229,13 @@ class Pitboss:
             self.settings.drain_seconds, self.settings.reconnect_after_milliseconds
         )
         await self._flush()
+        self.node.put_all_away()
         for lane in self.storage.journal.lanes:
             lane.close()
         if self._lanes:
             await asyncio.wait(self._lanes, timeout=self.settings.drain_seconds)
         await self.jobs.stop()
         await self.storage.outbox.flush()
-        self.node.passivate(-1, self.settings.max_live_actors)
         await self.storage.store.flush_snapshots()
         self.node.close()
         self.sockets.close()

@@ -315,14 +315,26 @@ class Node:
             self._sweep = [actor for actors in self._live.values() for actor in actors.values()]
         looked_at, self._sweep = self._sweep[-limit:], self._sweep[:-limit]
         before_ms = self._clock() - idle_ms
-        leaving = [a for a in looked_at if a.touched_ms <= before_ms and a.idle and not a.gone]
-        for actor in leaving:
+        return self._put_away(actor for actor in looked_at if actor.touched_ms <= before_ms)
+
+    def put_all_away(self) -> int:
+        """Let every actor go that is at rest, with its snapshot: the last step of a drain."""
+        return self._put_away(
+            [actor for actors in self._live.values() for actor in actors.values()]
+        )
+
+    def _put_away(self, actors: Iterable[Actor]) -> int:
+        count = 0
+        for actor in actors:
+            if actor.gone or not actor.idle:
+                continue
             version = actor.kind.version(actor.state)
             if version > actor.snapshot_version:
                 snapshot = actor.kind.snapshot(actor.state)
                 self._store.put_snapshot(actor.kind, actor.key, version, snapshot)
             self._evict(actor)
-        return len(leaving)
+            count += 1
+        return count
 
     def _ring(self, actor: Actor) -> None:
         if not actor.gone:

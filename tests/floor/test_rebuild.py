@@ -45,3 +45,13 @@ async def test_a_rotated_pair_without_bets_starts_at_its_first_nonce(
     state = restore(ann.user_id, snapshot, ())
     assert (seq, state.nonce, state.pair_number) == (2, 0, 2)
     assert (empty_seq, restore(1, empty, ()).balances) == (0, {})
+
+
+async def test_a_drain_leaves_a_snapshot_of_every_wallet(house: House) -> None:
+    ann = await house.guest()
+    await ann.pull()
+    seat = await ann.connect()
+    placed = await seat.ok("dice:roll", bet())
+    await house.pitboss.stop()
+    seq = await house.pool.fetchval("select seq from wallet_snapshots")
+    assert seq == placed["balance"]["seq"]
