@@ -1,5 +1,6 @@
 """Money: integers of minor units and a currency with a known exponent. Never a float."""
 
+import re
 from enum import Enum
 from typing import Annotated, Final
 
@@ -49,3 +50,31 @@ def display(minor: int, currency: str) -> str:
     whole, fraction = divmod(abs(minor), 10**exponent)
     sign = "-" if minor < 0 else ""
     return f"{sign}{whole}.{fraction:0{exponent}d}"
+
+
+# Sixteen digits hold MAX_MINOR, whatever the exponent; longer text is refused unread.
+_DECIMAL: Final = re.compile(r"([0-9]{1,16})(?:\.([0-9]{1,16}))?")
+
+
+def parse(text: str, currency: str) -> int:
+    """`1.25`, `USD` in minor units: 125. Exact, without floats.
+
+    Raises:
+        ValueError: The currency is unknown, or the text is not a plain decimal number that moves
+            (from one minor unit to MAX_MINOR) with at most the currency's decimals.
+    """
+    known = CURRENCIES.get(currency)
+    if known is None:
+        raise ValueError(f"{currency} is not a currency here; there are {', '.join(CURRENCIES)}")
+    match = _DECIMAL.fullmatch(text)
+    whole, fraction = match.groups("") if match else ("", "")
+    if not match or len(fraction) > known.exponent:
+        raise ValueError(
+            f"an amount of {currency} is written like {display(125, currency)},"
+            f" with at most {known.exponent} decimals"
+        )
+    minor = int(whole + fraction.ljust(known.exponent, "0"))
+    if not 1 <= minor <= MAX_MINOR:
+        least, most = display(1, currency), display(MAX_MINOR, currency)
+        raise ValueError(f"an amount of {currency} is from {least} to {most}")
+    return minor

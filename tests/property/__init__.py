@@ -1,0 +1,1 @@
+"""Properties: what holds whatever is done, tried on many random sequences."""
