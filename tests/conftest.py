@@ -9,7 +9,7 @@ from redis import Redis
 
 from storage.embedded import EmbeddedPostgres
 from tests.support import node
-from tests.support.databases import create_template, fresh_database
+from tests.support.databases import create_template, fresh_database, stopped_with_us
 from tests.support.redis_server import redis_program, redis_running
 
 
@@ -21,7 +21,9 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """
     server = EmbeddedPostgres(tmp_path_factory.mktemp("pitboss"), fsync=False)
     try:
-        yield server.start_blocking()
+        url = server.start_blocking()
+        with stopped_with_us(server.cluster):
+            yield url
     finally:
         server.stop_blocking()
 
