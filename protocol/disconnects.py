@@ -72,6 +72,16 @@ NOT_CONNECTED: Final = _reason(4206, "not_connected", "This namespace was not jo
 ALREADY_CONNECTED: Final = _reason(4207, "already_connected", "This namespace is joined already.")
 
 
+def of_close_code(code: int | None) -> DisconnectReason:
+    """Why a WebSocket library closed, by the code it sent: it judges frames before we see them."""
+    return _OF_CLOSE_CODE.get(code, TRANSPORT_CLOSED)
+
+
+_OF_CLOSE_CODE: Final[dict[int | None, DisconnectReason]] = {
+    reason.close_code: reason for reason in (BAD_FRAME, INVALID_TEXT, TOO_LARGE, INTERNAL)
+}
+
+
 class ProtocolViolation(Exception):  # noqa: N818 - a peer's fault that ends its connection, not ours
     """What a peer sent breaks a protocol. Its connection ends for `reason`; nobody else notices."""
 

@@ -11,7 +11,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType, web
 
 from protocol import disconnects, engineio
 from protocol.disconnects import DisconnectReason, ProtocolViolation
@@ -74,12 +74,13 @@ class FallbackWebSocket:
     async def serve(self, address: str, upgrading: Connection | None) -> None:
         """Carry a session until either side ends it."""
         writer = asyncio.get_running_loop().create_task(self._write_packets())
+        reason = disconnects.TRANSPORT_CLOSED
         try:
             self._open(address, upgrading)
-            await self._read_packets()
+            reason = await self._read_packets()
         finally:
             if self._connection is not None:
-                self._connection.transport_lost(self, disconnects.TRANSPORT_CLOSED)
+                self._connection.transport_lost(self, reason)
             self.close(disconnects.TRANSPORT_CLOSED)
             await writer
 
@@ -94,14 +95,18 @@ class FallbackWebSocket:
         except ProtocolViolation as violation:
             self.close(violation.reason)
 
-    async def _read_packets(self) -> None:
+    async def _read_packets(self) -> DisconnectReason:
+        """Take what comes until the end, and say why it came."""
         async for message in self._response:
             if self._closed is not None:
-                return
+                break
             if message.type is WSMsgType.TEXT:
                 self._receive_text(message.data.encode())
             elif message.type is WSMsgType.BINARY:
                 self._receive_binary(message.data)
+            elif isinstance(message.data, WebSocketError):
+                return disconnects.of_close_code(message.data.code)
+        return disconnects.TRANSPORT_CLOSED
 
     def _receive_text(self, packet: bytes) -> None:
         assert self._connection is not None

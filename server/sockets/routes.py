@@ -62,8 +62,12 @@ class SocketRoutes:
     async def _serve_websocket(
         self, request: web.Request, address: str, upgrading: Connection | None
     ) -> web.StreamResponse:
+        options = self._engine.options
         response = web.WebSocketResponse(
-            max_msg_size=self._engine.options.max_payload_bytes, compress=False
+            # aiohttp refuses a message that reaches its bound.
+            max_msg_size=options.max_payload_bytes + 1,
+            timeout=options.close_timeout_ms / 1000,
+            compress=False,
         )
         await response.prepare(request)
         await FallbackWebSocket(self._engine, response).serve(address, upgrading)

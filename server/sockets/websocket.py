@@ -30,13 +30,6 @@ _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
 _CLOSE: Final = WSMsgType.CLOSE
 
-_PICOWS_REASONS: Final = {
-    WSCloseCode.PROTOCOL_ERROR: disconnects.BAD_FRAME,
-    WSCloseCode.INVALID_TEXT: disconnects.INVALID_TEXT,
-    WSCloseCode.MESSAGE_TOO_BIG: disconnects.TOO_LARGE,
-    WSCloseCode.INTERNAL_ERROR: disconnects.INTERNAL,
-}
-
 # Up to here picows copies a frame into its own buffer; larger ones it hands to the transport by
 # reference to that buffer, which a later write in the same tick would overwrite.
 _LARGEST_COPIED: Final = 8_192
@@ -113,7 +106,8 @@ class WebSocket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """A frame has come. What it breaks ends this connection and no other."""
-        if self._closed:
+        # picows goes on with a frame after it has closed for that very frame.
+        if self._closed or transport.is_close_frame_sent:
             if frame.msg_type is _CLOSE:
                 transport.disconnect()
             return
@@ -248,4 +242,4 @@ def _picows_reason(transport: WSTransport) -> DisconnectReason:
     handshake: WSCloseHandshake | None = transport.close_handshake
     if handshake is None or handshake.sent is None:
         return disconnects.TRANSPORT_CLOSED
-    return _PICOWS_REASONS.get(handshake.sent.code, disconnects.TRANSPORT_CLOSED)
+    return disconnects.of_close_code(handshake.sent.code.value)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from enum import Enum
 
 import msgspec
 
@@ -61,6 +62,13 @@ class RawSocket:
         async with asyncio.timeout(10):
             return await self.reader.readuntil(b"\r\n\r\n")
 
+    async def read_page(self) -> None:
+        """Ask for a page, and leave the connection open for the next request."""
+        self.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        head = await self.head()
+        assert head.startswith(b"HTTP/1.1 200 OK")
+        assert await self.reader.readexactly(len("a page")) == b"a page"
+
     async def frame(self) -> tuple[int, bytes]:
         """The next frame: its opcode and payload."""
         async with asyncio.timeout(10):
@@ -82,16 +90,24 @@ class RawSocket:
                 return payload.decode()
 
     async def close_code(self) -> int:
-        """The code of the close frame, after whatever comes before it."""
+        """The code of the close frame, after whatever comes before it. It is answered."""
         while True:
             opcode, payload = await self.frame()
             if opcode == CLOSE:
+                self.send(frame(CLOSE, payload[:2]))
                 return int.from_bytes(payload[:2], "big")
 
     async def rest(self) -> bytes:
         """Everything until the server closes the network connection."""
         async with asyncio.timeout(10):
             return await self.reader.read()
+
+
+class Door(Enum):
+    """Who serves a WebSocket: picows, or aiohttp after another request on the same connection."""
+
+    PICOWS = "picows"
+    AIOHTTP = "aiohttp"
 
 
 @asynccontextmanager
@@ -102,28 +118,29 @@ async def raw(port: int) -> AsyncIterator[RawSocket]:
         yield RawSocket(reader, writer)
     finally:
         writer.close()
-        try:
+        with suppress(ConnectionError):
             await writer.wait_closed()
-        except ConnectionError:
-            pass
 
 
 @asynccontextmanager
 async def websocket(
-    port: int, query: str = "EIO=4&transport=websocket"
+    port: int, query: str = "EIO=4&transport=websocket", door: Door = Door.PICOWS
 ) -> AsyncIterator[RawSocket]:
     """A WebSocket whose HTTP handshake is done."""
     async with raw(port) as socket:
+        if door is Door.AIOHTTP:
+            await socket.read_page()
         socket.send(upgrade_request(query))
         head = await socket.head()
         assert head.startswith(b"HTTP/1.1 101 "), head
+        assert (b"aiohttp" in head) is (door is Door.AIOHTTP)
         yield socket
 
 
 @asynccontextmanager
-async def session(port: int) -> AsyncIterator[RawSocket]:
+async def session(port: int, door: Door = Door.PICOWS) -> AsyncIterator[RawSocket]:
     """A WebSocket with an Engine.IO session."""
-    async with websocket(port) as socket:
+    async with websocket(port, door=door) as socket:
         packet = await socket.packet()
         assert packet.startswith("0{")
         assert msgspec.json.decode(packet[1:])["upgrades"] == []
@@ -131,9 +148,11 @@ async def session(port: int) -> AsyncIterator[RawSocket]:
 
 
 @asynccontextmanager
-async def joined(port: int, namespace: str = "", auth: str = "") -> AsyncIterator[RawSocket]:
+async def joined(
+    port: int, namespace: str = "", auth: str = "", door: Door = Door.PICOWS
+) -> AsyncIterator[RawSocket]:
     """A WebSocket whose client has joined a namespace and has been welcomed."""
-    async with session(port) as socket:
+    async with session(port, door) as socket:
         comma = "," if namespace else ""
         socket.text(f"40{namespace}{comma}{auth}")
         assert (await socket.packet()).startswith(f'40{namespace}{comma}{{"sid":')
