@@ -55,6 +55,7 @@ def test_a_rule_finds_what_breaks_it(name: str, text: str, problem: str) -> None
         ("requirements.txt", "\n" * 5_000),
         ("server/fine.py", "CODE = 'XXX'"),
         ("server/fine.py", "a = 1  # noqa: S105 - " + "x" * 100),
+        ("docs/fine.md", "| a | " + "b" * 100 + " |"),
         ("server/cli.py", "print(1)"),
         ("benchmarks/bets.py", "print(1)"),
         ("server/fine.py", "a = 1  # noqa: S105, E501 - a name, not a password"),
