@@ -34,9 +34,11 @@ class RecordingApplication:
     events: list[tuple[str, list[Any]]] = field(default_factory=list)
     ends: list[tuple[str, str]] = field(default_factory=list)
     kept_acks: list[Ack] = field(default_factory=list)
+    asked: int = 0
     cancelled: int = 0
 
     async def connect(self, socket: Socket, auth: Mapping[str, Any]) -> None:
+        self.asked += 1
         if auth.get("token") == "wrong":
             raise Failure(TOKEN_INVALID, hint="try another")
         if auth.get("token") == "fault":
