@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 import msgspec
 from aiohttp import ETag, web
 
-from server.documents import asyncapi, openapi
+from server.documents import asyncapi, openapi, reference
 from server.documents.budgets import Rates
+from server.documents.site import HtmlPage
 
 # Browsers keep a copy and ask each time whether it is the newest; mostly the answer is "yes".
 _CACHE_CONTROL: Final = "public, no-cache"
@@ -30,11 +31,17 @@ def _json(document: openapi.Document) -> Page:
     return Page(msgspec.json.encode(document), "application/json", headers)
 
 
+def _html(page: HtmlPage) -> Page:
+    headers = {"Content-Security-Policy": page.policy, "Referrer-Policy": "no-referrer"}
+    return Page(page.html.encode(), "text/html", headers)
+
+
 class Documents:
-    """`/openapi.json` and `/asyncapi.json`."""
+    """`/docs`, `/openapi.json` and `/asyncapi.json`."""
 
     def __init__(self, rates: Rates) -> None:
         self._pages = {
+            "/docs": _html(reference.build(rates)),
             "/openapi.json": _json(openapi.build(rates)),
             "/asyncapi.json": _json(asyncapi.build(rates)),
         }

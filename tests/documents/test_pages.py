@@ -6,7 +6,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from server.documents.budgets import Rates
 from server.documents.pages import Documents
 
-PATHS = {"/openapi.json": "application/json", "/asyncapi.json": "application/json"}
+PATHS = {
+    "/docs": "text/html",
+    "/openapi.json": "application/json",
+    "/asyncapi.json": "application/json",
+}
 
 
 async def test_documents_are_served_with_a_tag_and_confirmed_by_it(rates: Rates) -> None:
