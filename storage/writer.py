@@ -73,6 +73,9 @@ class PostgresWriter:
             raise _classified(error, self._connection.is_closed()) from error
         except (OSError, asyncpg.InterfaceError) as error:
             raise Lost(repr(error)) from error
+        except (ArithmeticError, TypeError, ValueError) as error:
+            # A value that no column can hold. Nothing of the batch was written, nor can it ever be.
+            raise Refused(None, repr(error)) from error
 
     def _sorted(
         self, facts: Sequence[Any], messages: Sequence[Posted]
@@ -144,9 +147,10 @@ class Connector:
         )
         try:
             await self._end_predecessor(connection, lane)
-            await self._lock(connection, shards)
+            # Known before it has locks: should it break, the next connection ends its backend.
             backend = await connection.fetchrow(_BACKEND)
             self._backends[lane] = (backend["pid"], backend["backend_start"])
+            await self._lock(connection, shards)
         except BaseException:
             connection.terminate()
             raise
