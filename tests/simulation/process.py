@@ -9,7 +9,7 @@ from zlib import crc32
 from actors.decision import Push
 from actors.dice.limits import Limits
 from actors.dice.rules import roll_rule
-from actors.runtime.node import NOBODY, Node
+from actors.runtime.node import Node
 from actors.runtime.ports import Reply
 from actors.runtime.post import Post
 from actors.wallet.rules import wallet_kind
@@ -31,6 +31,18 @@ LIMITS = {"USD": Limits(10, 50_000, 200_000), "BTC": Limits(1, 10**9, 10**10)}
 def shard_of(wallet_id: int) -> int:
     """The shard of a wallet, computed here again."""
     return (wallet_id + crc32(b"wallet")) % SHARDS
+
+
+class _Unheard:
+    """The reply to a delivery that the network made twice: nobody waits for it."""
+
+    origin = None
+
+    def resolve(self, value: Any) -> None:
+        """Nobody is told."""
+
+    def reject(self, failure: Failure) -> None:
+        """Nobody is told."""
 
 
 class Process:
@@ -122,7 +134,7 @@ class Process:
             self._arrive(kind, key, body, reply)
         if storm.happens(plan.delivery_twice):
             late_s = storm.within_s(5.0)
-            asyncio.get_running_loop().call_later(late_s, self._arrive, kind, key, body, NOBODY)
+            asyncio.get_running_loop().call_later(late_s, self._arrive, kind, key, body, _Unheard())
 
     def _arrive(self, kind: str, key: int, body: Any, reply: Reply) -> None:
         if not self.dead:

@@ -28,6 +28,7 @@ TRACE_LINES: Final = 300
 # Virtual seconds of bad weather, and until everything must be quiet once it is over.
 STORM_S: Final = 40.0
 CALM_S: Final = 400.0
+REFUSED: Final = "log lane %d was refused a row of %s: %s"
 # The clock starts at some day, not at 0, so that times are as large as real ones.
 EPOCH_MS: Final = 1_750_000_000_000
 
@@ -226,6 +227,9 @@ class World:
             if process.takes_calls:
                 process.check_answered()
                 process.check_rehydrated()
+        # The constraints are the last line: nobody who remembers every request id meets them.
+        if self.plan.remembered > self.counts["rows"] and self.counts[REFUSED]:
+            self.fail("storage refused a row though every request id was remembered")
         self.answers.at_the_end()
         self.answers.newest_is_final()
 

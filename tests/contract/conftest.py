@@ -1,0 +1,28 @@
+"""Every test of a suite runs on both storages."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from storage.pool import open_pool
+from tests.contract.storages import InMemory, InPostgres, Storage
+
+
+@pytest_asyncio.fixture
+async def postgres(database_url: str) -> AsyncIterator[InPostgres]:
+    """A migrated PostgreSQL database of the test's own."""
+    pool = await open_pool(database_url)
+    try:
+        yield InPostgres(database_url, pool)
+    finally:
+        await pool.close()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def storage(request: pytest.FixtureRequest) -> Storage:
+    """One storage, then the other."""
+    if request.param == "memory":
+        return InMemory()
+    real: Storage = request.getfixturevalue("postgres")
+    return real
