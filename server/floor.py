@@ -9,7 +9,7 @@ from uuid import UUID
 from actors.decision import Push
 from protocol import disconnects
 from protocol.commands.auth import TokenExpiring
-from protocol.errors import MALFORMED, Failure
+from protocol.errors import MALFORMED, SESSION_REVOKED, Failure
 from protocol.socketio import MAIN_NAMESPACE, Argument
 from server.allowance import Allowance
 from server.auth.service import Accounts
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 # How long before its end a token is announced: enough for a refresh over a bad connection.
 EXPIRING_MS: Final = 60_000
+# Sessions that ended a moment ago, for handshakes whose look-up was under way just then. A look-up
+# takes milliseconds; the oldest is forgotten, by then the database answers for it.
+MAX_ENDED: Final = 1_000
 
 
 class Floor:
@@ -40,6 +43,7 @@ class Floor:
         self._now_ms = now_ms
         self._router: Router | None = None
         self._by_session: dict[UUID, set[Socket]] = {}
+        self._ended: dict[UUID, None] = {}
 
     def bind(self, router: Router) -> None:
         """Open the floor. The router's handlers need the floor, so it comes second."""
@@ -51,6 +55,8 @@ class Floor:
         if token is not None and not isinstance(token, str):
             raise Failure(MALFORMED, field="token")
         identity = await self._accounts.authenticate(token)
+        if identity.session_id in self._ended:
+            raise Failure(SESSION_REVOKED)
         budgets = self._allowance.of_user(identity.user_id, socket.address)
         socket.session = Caller(identity, socket.address, budgets, socket)
         socket.join(f"user:{identity.user_id}")
@@ -86,6 +92,9 @@ class Floor:
 
     def session_ended(self, session_id: UUID) -> None:
         """End the sockets of a revoked session, after the answers of this moment are sent."""
+        self._ended[session_id] = None
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
         for socket in tuple(self._by_session.get(session_id, ())):
             asyncio.get_running_loop().call_soon(socket.disconnect, disconnects.SESSION_ENDED)
 
