@@ -194,12 +194,16 @@ class Session(Generic[Member]):
         """The members of the namespaces joined; a copy, for whoever removes them on the way."""
         return iter(tuple(self._joined.values()))
 
-    def ask(self, namespace: str) -> None:
-        """The client sent CONNECT."""
+    def ask(self, namespace: str) -> bool:
+        """The client sent CONNECT. False if it has asked before: one answer is enough.
+
+        The official client asks twice when its user calls `connect()` while it is connecting.
+        """
         if namespace in self._joined or namespace in self._asked:
-            raise ProtocolViolation(disconnects.ALREADY_CONNECTED)
+            return False
         self._asked.add(namespace)
         self._dismissed.discard(namespace)
+        return True
 
     def join(self, namespace: str, member: Member) -> None:
         """The application has agreed."""

@@ -90,7 +90,8 @@ class Client:
         if packet.namespace not in self.server.application.namespaces:
             self._refuse(packet.namespace, Failure(INVALID_NAMESPACE))
             return
-        self._session.ask(packet.namespace)
+        if not self._session.ask(packet.namespace):
+            return
         socket = Socket(self, packet.namespace, secrets.token_urlsafe(15))
         self._connecting[packet.namespace] = asyncio.get_running_loop().create_task(
             self._join(socket, packet)

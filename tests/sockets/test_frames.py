@@ -111,7 +111,6 @@ BROKEN = {
         4203, "bad_placeholder",
     ),
     "an event to a stranger": ([frame(TEXT, b'42/chat,["x"]')], 4206, "not_connected"),
-    "a namespace twice": ([frame(TEXT, b"40")], 4207, "already_connected"),
 }  # fmt: skip
 
 

@@ -115,6 +115,17 @@ async def test_nothing_may_be_sent_before_connect_is_answered(served: Served, ha
     await served.until(lambda: served.application.cancelled == 1)
 
 
+async def test_a_namespace_that_is_asked_for_twice_is_joined_once(served: Served) -> None:
+    async with session(served.port) as socket:
+        socket.send(frame(TEXT, b'40{"wait_s":0.01}'), frame(TEXT, b"40"))
+        assert (await socket.packet()).startswith('40{"sid"')
+        assert (await socket.packet()).startswith('42["welcome"')
+        socket.text("40")
+        socket.text('420["echo"]')
+        assert await socket.packet() == "430[]"
+        assert served.application.asked == 1
+
+
 async def test_the_application_s_refusals_and_faults(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -301,14 +301,16 @@ def test_nothing_may_be_sent_to_a_namespace_before_it_is_joined() -> None:
     assert violation_of(session, "member", "/") is disconnects.NOT_CONNECTED
 
 
-def test_a_namespace_is_not_asked_for_twice() -> None:
+def test_a_namespace_is_asked_for_once() -> None:
     session: Session[str] = Session()
 
-    session.ask("/")
-    assert violation_of(session, "ask", "/") is disconnects.ALREADY_CONNECTED
+    assert session.ask("/")
+    assert not session.ask("/")
     session.join("/", "member")
-    assert violation_of(session, "ask", "/") is disconnects.ALREADY_CONNECTED
-    session.ask("/other")
+    assert not session.ask("/")
+    assert session.ask("/other")
+    session.refuse("/other")
+    assert session.ask("/other")
 
 
 def test_what_a_dismissed_client_still_sends_is_ignored_until_it_asks_again() -> None:
