@@ -17,13 +17,14 @@ import click
 import msgspec
 import uvloop
 
-from benchmarks import ledger, machine
-from benchmarks.measurement import Measurement, measure
+from benchmarks import machine
+from benchmarks.ledger import LedgerError, audit, check_rows
+from benchmarks.measurement import Measurement, MeasurementError, measure
 from benchmarks.plan import Plan
-from benchmarks.players import CURRENCY, enlist
+from benchmarks.players import CURRENCY, EnlistError, enlist
 from benchmarks.report import markdown
 from benchmarks.series import Series
-from benchmarks.server_process import Server, own_server
+from benchmarks.server_process import Server, ServerError, own_server
 from benchmarks.usage import Meter, postmaster_pid
 
 _RESULTS: Final = Path(__file__).parent / "results"
@@ -50,16 +51,16 @@ class Options:
     window_s: float
     repeats: int
     open_repeats: int
+    open_modes: tuple[str, ...]
 
 
 class Bench:
     """All the runs against one server."""
 
-    def __init__(self, options: Options, server: Server) -> None:
+    def __init__(self, options: Options, server: Server, meter: Meter) -> None:
         self._options = options
         self._server = server
-        postmaster = postmaster_pid(server.data_dir / "data") if server.data_dir else None
-        self.meter = Meter(server.pid, postmaster)
+        self.meter = meter
         self.acknowledged = 0
 
     async def run(self) -> list[Series]:
@@ -74,6 +75,8 @@ class Bench:
 
     def _open_series(self, closed: list[Series]) -> Iterator[Series]:
         for one in closed:
+            if one.mode not in self._options.open_modes:
+                continue
             if self._options.rate is not None:
                 yield Series(one.mode, self._options.rate)
             else:
@@ -106,7 +109,7 @@ class Bench:
         self.acknowledged += measured.outcome.acknowledged
         if server.database_url is not None:
             user_ids = [player.user_id for player in players]
-            await ledger.check_rows(server.database_url, user_ids, measured.outcome.acknowledged)
+            await check_rows(server.database_url, user_ids, measured.outcome.acknowledged)
         return measured
 
     async def notes(self) -> list[str]:
@@ -115,7 +118,7 @@ class Bench:
         notes = [f"Memory at the end: server {server_mb:.0f} MB, PostgreSQL {postgres_mb:.0f} MB."]
         if self._server.database_url is None:
             return [*notes, "The ledger was not checked: no --database-url was given."]
-        said = await ledger.audit(self._server.database_url)
+        said = await audit(self._server.database_url)
         checked = f"The ledger has all {self.acknowledged:,} acknowledged bets, and no others."
         return [*notes, f"{checked} Audit: {said}"]
 
@@ -125,28 +128,34 @@ def _progress(series: Series) -> None:
     load = "closed" if series.offered is None else f"{series.offered:,.0f}/s"
     sys.stderr.write(
         f"{series.mode:6} {load:>10}: {newest.bets_per_second:9,.0f} bets/s,"
-        f" server {newest.us_per_bet(newest.usage.server_s):5.1f} us,"
+        f" server {newest.us_per_bet(newest.usage.server):5.1f} us,"
         f" p99 {newest.latency.percentile(99) / 1e6:7.2f} ms,"
-        f" others {newest.others_share:.2f} cores\n"
+        f" others {newest.others:.2f} cores\n"
     )
 
 
 @asynccontextmanager
-async def _server(url: str | None, database_url: str | None) -> AsyncIterator[Server]:
-    if url is not None:
-        yield Server(url, None, database_url, None)
+async def _server(given: Server | None) -> AsyncIterator[Server]:
+    if given is not None:
+        yield given
         return
     async with own_server() as server:
         yield server
 
 
-async def bench(
-    options: Options, url: str | None, database_url: str | None, file: Path | None
-) -> str:
+async def _meter(server: Server) -> Meter:
+    """The meter of a server here; processes of other machines cannot be read."""
+    postmaster = None
+    if server.pid is not None and server.database_url is not None:
+        postmaster = await postmaster_pid(server.database_url)
+    return Meter(server.pid, postmaster)
+
+
+async def bench(options: Options, given: Server | None, file: Path | None) -> str:
     """Run everything, write the results to `file`, and return the report."""
-    async with _server(url, database_url) as server:
+    async with _server(given) as server:
         about = await machine.describe(server.database_url, server.data_dir)
-        runs = Bench(options, server)
+        runs = Bench(options, server, await _meter(server))
         series = await runs.run()
         notes = await runs.notes()
     if file is None:
@@ -156,12 +165,8 @@ async def bench(
     return markdown(about, series, notes)
 
 
-_QUICK: Final = {"seconds": 1.5, "warm_up": 0.5, "open_repeats": 1}
-_FULL: Final = {"seconds": 5.0, "warm_up": 1.0, "open_repeats": 5}
-
-
 @click.command(help=__doc__)
-@click.option("--quick", is_flag=True, help="Short runs: under a minute in all.")
+@click.option("--quick", is_flag=True, help="Short runs, open loop once: under a minute in all.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
 @click.option("--connections", default=64, show_default=True, help="Players, one socket each.")
 @click.option("--depth", type=int, help="Messages in flight on a connection in the closed loop.")
@@ -173,6 +178,7 @@ _FULL: Final = {"seconds": 5.0, "warm_up": 1.0, "open_repeats": 5}
 )
 @click.option("--loop", type=click.Choice(["open", "closed"]), help="Only this loop.")
 @click.option("--url", help="A server that runs already, with its rate limits raised.")
+@click.option("--server-pid", type=int, help="That server's process, to measure its CPU.")
 @click.option("--database-url", help="That server's PostgreSQL, to check its ledger.")
 def main(
     quick: bool,
@@ -185,22 +191,28 @@ def main(
     mode: str | None,
     loop: str | None,
     url: str | None,
+    server_pid: int | None,
     database_url: str | None,
 ) -> None:
     """Read the command line."""
-    times = _QUICK if quick else _FULL
+    modes = (mode,) if mode else tuple(BETS_PER_MESSAGE)
     options = Options(
-        modes=(mode,) if mode else tuple(BETS_PER_MESSAGE),
+        modes=modes,
         loops=(loop,) if loop else ("closed", "open"),
         connections=connections,
         depth=depth,
         rate=rate,
-        warm_up_s=times["warm_up"],
-        window_s=seconds or times["seconds"],
+        warm_up_s=0.5 if quick else 1.0,
+        window_s=seconds or (1.0 if quick else 5.0),
         repeats=repeats,
         open_repeats=1 if quick else repeats,
+        open_modes=modes[:1] if quick else modes,
     )
-    print(uvloop.run(bench(options, url, database_url, file)))
+    given = None if url is None else Server(url, server_pid, database_url, None)
+    try:
+        print(uvloop.run(bench(options, given, file)))
+    except (EnlistError, LedgerError, MeasurementError, ServerError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import gc
 import sys
 from collections.abc import Callable
 from random import Random
-from time import perf_counter_ns, process_time
+from time import perf_counter, perf_counter_ns, process_time
 from typing import Final
 
 import msgspec
@@ -44,7 +44,7 @@ class Generator:
         self._clients = [
             Client(token, messages, self._traffic, self._fail) for token in plan.tokens
         ]
-        self._cpu_s = 0.0
+        self._cores = 0.0
 
     def _fail(self, error: Exception) -> None:
         if not self._broken.done():
@@ -113,11 +113,11 @@ class Generator:
 
     async def _mark(self, begin_ns: int, end_ns: int) -> None:
         await _sleep_until(begin_ns)
-        before_s = process_time()
+        cpu_s, at_s = process_time(), perf_counter()
         sys.stdout.write(f"{BEGIN}\n")
         sys.stdout.flush()
         await _sleep_until(end_ns)
-        self._cpu_s = process_time() - before_s
+        self._cores = (process_time() - cpu_s) / (perf_counter() - at_s)
         sys.stdout.write(f"{END}\n")
         sys.stdout.flush()
 
@@ -143,7 +143,7 @@ class Generator:
             latency_max_ns=traffic.latency.max,
             lateness=traffic.lateness.sparse(),
             lateness_max_ns=traffic.lateness.max,
-            cpu_s=self._cpu_s,
+            cores=self._cores,
         )
 
 

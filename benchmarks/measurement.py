@@ -40,15 +40,16 @@ class Measurement:
         """Bets acknowledged in a second."""
         return self.outcome.bets / self.window_s
 
-    def us_per_bet(self, cpu_s: float) -> float:
-        """CPU seconds of the window as microseconds for each bet."""
-        return cpu_s * 1e6 / self.outcome.bets
+    def us_per_bet(self, cores: float) -> float:
+        """What some busy cores are for each bet, in microseconds of CPU."""
+        return cores * 1e6 / self.bets_per_second
 
     @property
-    def others_share(self) -> float:
+    def others(self) -> float:
         """Cores that were busy with something that is no part of this, on average."""
-        ours_s = self.usage.server_s + self.usage.postgres_s + self.outcome.cpu_s
-        return max(0.0, self.usage.machine_s - ours_s) / self.window_s
+        usage = self.usage
+        ours = usage.server + usage.postgres + self.outcome.cores
+        return max(0.0, usage.machine - ours)
 
     @property
     def rows_per_commit(self) -> float:
@@ -99,10 +100,10 @@ async def _watch(process: Process, plan: Plan, meter: Meter) -> Measurement:
     process.stdin.close()
     async with aiohttp.ClientSession() as http:
         await _expect(process, generator.BEGIN)
+        before = meter.read()
         commits_before, rows_before = await _commits(http, plan.url)
-        before = meter.usage()
         await _expect(process, generator.END)
-        usage = meter.usage() - before
+        usage = meter.read().since(before)
         commits, rows = await _commits(http, plan.url)
     outcome = msgspec.json.decode(await _line(process), type=Outcome)
     return Measurement(plan.window_s, outcome, usage, commits - commits_before, rows - rows_before)

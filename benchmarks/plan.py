@@ -29,8 +29,8 @@ class Outcome(msgspec.Struct, forbid_unknown_fields=True):
     `bets` were acknowledged within the window; `placed` and `acknowledged` count those of the
     whole run. Latencies, in nanoseconds, are of the messages due within the window, from the
     moment they were due (open loop) or sent (closed loop) to their acknowledgement. `lateness` is
-    how long after that moment the generator sent them. `cpu_s` is the generator's own, within the
-    window.
+    how long after that moment the generator sent them. `cores` is how much of a core the generator
+    itself kept busy within the window.
     """
 
     bets: int
@@ -41,4 +41,4 @@ class Outcome(msgspec.Struct, forbid_unknown_fields=True):
     latency_max_ns: int
     lateness: dict[int, int]
     lateness_max_ns: int
-    cpu_s: float
+    cores: float

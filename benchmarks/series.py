@@ -36,15 +36,15 @@ class Series:
 
     def server_us(self) -> Spread:
         """Microseconds of Pitboss's CPU for a bet."""
-        return self.spread(lambda one: one.us_per_bet(one.usage.server_s))
+        return self.spread(lambda one: one.us_per_bet(one.usage.server))
 
     def postgres_us(self) -> Spread:
         """Microseconds of PostgreSQL's CPU for a bet."""
-        return self.spread(lambda one: one.us_per_bet(one.usage.postgres_s))
+        return self.spread(lambda one: one.us_per_bet(one.usage.postgres))
 
     def generator_us(self) -> Spread:
         """Microseconds of the generator's CPU for a bet."""
-        return self.spread(lambda one: one.us_per_bet(one.outcome.cpu_s))
+        return self.spread(lambda one: one.us_per_bet(one.outcome.cores))
 
     def rows_per_commit(self) -> Spread:
         """Rows in a transaction."""
@@ -57,10 +57,10 @@ class Series:
     def cores(self) -> dict[str, float]:
         """Cores kept busy on average: by Pitboss, PostgreSQL, the generator and others."""
         return {
-            "server": self.spread(lambda one: one.usage.server_s / one.window_s).middle,
-            "postgres": self.spread(lambda one: one.usage.postgres_s / one.window_s).middle,
-            "generator": self.spread(lambda one: one.outcome.cpu_s / one.window_s).middle,
-            "others": self.spread(lambda one: one.others_share).middle,
+            "server": self.spread(lambda one: one.usage.server).middle,
+            "postgres": self.spread(lambda one: one.usage.postgres).middle,
+            "generator": self.spread(lambda one: one.outcome.cores).middle,
+            "others": self.spread(lambda one: one.others).middle,
         }
 
     def latency(self) -> Histogram:

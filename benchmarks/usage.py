@@ -2,25 +2,38 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from time import perf_counter
 from typing import Self
 
+import asyncpg
 import psutil
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU seconds since each process began, and since the machine did."""
+    """Cores kept busy on average: by Pitboss, by PostgreSQL, and by everything on the machine."""
+
+    server: float
+    postgres: float
+    machine: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """CPU seconds used until a moment, which is in seconds too."""
 
     server_s: float
     postgres_s: float
     machine_s: float
+    at_s: float
 
-    def __sub__(self, before: Self) -> "Usage":
+    def since(self, before: Self) -> Usage:
+        """What was used between two readings."""
+        elapsed_s = self.at_s - before.at_s
         return Usage(
-            self.server_s - before.server_s,
-            self.postgres_s - before.postgres_s,
-            self.machine_s - before.machine_s,
+            (self.server_s - before.server_s) / elapsed_s,
+            (self.postgres_s - before.postgres_s) / elapsed_s,
+            (self.machine_s - before.machine_s) / elapsed_s,
         )
 
 
@@ -31,14 +44,15 @@ class Meter:
         self._server = server_pid
         self._postmaster = postmaster_pid
 
-    def usage(self) -> Usage:
+    def read(self) -> Reading:
         """What was used until now; a process that is not known counts as 0."""
         machine = psutil.cpu_times()
         waits = machine.idle + machine.iowait + machine.guest + machine.guest_nice
-        return Usage(
+        return Reading(
             sum(map(_cpu_s, _family(self._server))),
             sum(map(_cpu_s, _family(self._postmaster))),
             sum(machine) - waits,
+            perf_counter(),
         )
 
     def memory_mb(self) -> tuple[float, float]:
@@ -46,9 +60,14 @@ class Meter:
         return _memory_mb(_family(self._server)), _memory_mb(_family(self._postmaster))
 
 
-def postmaster_pid(data_dir: Path) -> int:
-    """The postmaster of the embedded PostgreSQL in `data_dir`."""
-    return int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+async def postmaster_pid(database_url: str) -> int:
+    """The main process of a PostgreSQL on this machine: the parent of whoever serves us."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        backend = psutil.Process(await connection.fetchval("select pg_backend_pid()"))
+        return int(backend.ppid())
+    finally:
+        await connection.close()
 
 
 def _family(pid: int | None) -> list[psutil.Process]:
