@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 from aiohttp import ETag, web
 
-from server.documents import asyncapi, openapi, reference
+from server.documents import asyncapi, openapi, reference, verifier
 from server.documents.budgets import Rates
 from server.documents.site import HtmlPage
 
@@ -37,11 +37,12 @@ def _html(page: HtmlPage) -> Page:
 
 
 class Documents:
-    """`/docs`, `/openapi.json` and `/asyncapi.json`."""
+    """`/docs`, `/verify`, `/openapi.json` and `/asyncapi.json`."""
 
     def __init__(self, rates: Rates) -> None:
         self._pages = {
             "/docs": _html(reference.build(rates)),
+            "/verify": _html(verifier.build()),
             "/openapi.json": _json(openapi.build(rates)),
             "/asyncapi.json": _json(asyncapi.build(rates)),
         }

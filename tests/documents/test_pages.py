@@ -8,6 +8,7 @@ from server.documents.pages import Documents
 
 PATHS = {
     "/docs": "text/html",
+    "/verify": "text/html",
     "/openapi.json": "application/json",
     "/asyncapi.json": "application/json",
 }
