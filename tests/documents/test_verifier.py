@@ -75,12 +75,15 @@ async def test_hashes_and_words_are_the_same(page: Page) -> None:
 
 
 def dice_bet(chance: random.Random) -> dict[str, Any]:
+    pair = seeds(chance)
     direction = chance.choice(list(Direction))
     least = 1 if direction is Direction.UNDER else 0
-    edges = [least, least + 9_999]
+    most = least + 9_999
+    # A target that is rolled exactly loses on both sides.
+    rolled = min(most, max(least, odds.roll(fairness.first_word(**pair))))
     return {
-        **seeds(chance),
-        "target": chance.choice([*edges, *(chance.randint(*edges) for _ in range(6))]),
+        **pair,
+        "target": chance.choice([least, most, rolled, chance.randint(least, most)]),
         "direction": direction.value,
         "stake": chance.choice([1, chance.randrange(1, 10**6), chance.randint(1, MAX_MINOR)]),
     }
