@@ -15,7 +15,7 @@ help:
 	@echo "make check          lint, formatting, types, import rules, tidiness"
 	@echo "make sim SEED=7     simulate one seed; without SEED, 500 of them"
 	@echo "make bench          measure bets, briefly"
-	@echo "make docs           write docs/configuration.md from the settings"
+	@echo "make docs           write docs/configuration.md and docs/errors.md from the code"
 	@echo "make lock           pin the packages of requirements*.in anew"
 	@echo "make clean          remove .venv and caches; ./data stays"
 
@@ -40,6 +40,7 @@ bench: $(VENV)/.development
 
 docs: $(VENV)/.runtime
 	$(RUN) -m server.configuration
+	$(RUN) -m server.documents.errors_page
 
 lock: $(VENV)/.development
 	$(COMPILE) --output-file requirements.txt requirements.in

@@ -1,7 +1,7 @@
 """`/docs`: one page that tells a person how to connect and what there is to say."""
 
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import msgspec
@@ -21,19 +21,10 @@ from protocol.disconnects import REASONS
 from protocol.errors import ERRORS, ErrorKind
 from protocol.money import CURRENCIES, display
 from server.documents import budgets, examples, refusals, schemas, snippets
+from server.documents.families import families
 from server.documents.fields import Catalogue, Row
 from server.documents.groups import grouped
 from server.documents.site import HtmlPage, render
-
-# The thousand of an error's number names its family (protocol/errors.py).
-FAMILIES: Final = {
-    1: "The message",
-    2: "Who is asking",
-    3: "Money",
-    4: "Games",
-    5: "Limits",
-    9: "The server itself",
-}
 
 
 class CommandView(NamedTuple):
@@ -85,7 +76,7 @@ def build(rates: budgets.Rates) -> HtmlPage:
             for group in grouped()
         ],
         events=[viewer.event(event) for event in EVENTS.values()],
-        families=_families(),
+        families=families(),
         connecting=refusals.CONNECTING,
         unrouted=refusals.UNROUTED,
         reasons=list(REASONS.values()),
@@ -97,14 +88,6 @@ def build(rates: budgets.Rates) -> HtmlPage:
         success=_pretty(examples.answer(COMMANDS["seed:get"])),
         refusal=_pretty(examples.refusal(ERRORS["insufficient_balance"])),
     )
-
-
-def _families() -> list[tuple[str, list[ErrorKind]]]:
-    kinds = sorted(ERRORS.values(), key=lambda kind: kind.number)
-    return [
-        (title, [kind for kind in kinds if kind.number // 1_000 == family])
-        for family, title in FAMILIES.items()
-    ]
 
 
 def _pretty(value: Any) -> str:
