@@ -4,10 +4,13 @@ Where a bet's seed or nonce is changed, whether its roll still wins is luck, but
 run: the seeds of the tests are fixed.
 """
 
+from hashlib import sha256
 from typing import NamedTuple
+from uuid import UUID
 
 from protocol.ids import message_id
-from tests.audit.ledger import ALICE, DAVE
+from storage.vault import Vault
+from tests.audit.ledger import ALICE, DAVE, KEY
 
 
 class Damage(NamedTuple):
@@ -191,6 +194,22 @@ DAMAGE = [
         "pair nonce",
         "update wallet_seed_pairs set after_seq = 5 where wallet_id = 1 and number = 2",
     ),
+    harm(
+        "a pair issued before the one it follows",
+        "pair_order pair",
+        "update wallet_seed_pairs set after_seq = 3 where wallet_id = 1 and number = 3",
+    ),
+    harm(
+        "a server seed left out",
+        "pair_order seed_sealed",
+        "update wallet_seed_pairs set server_number = 3 where wallet_id = 1 and number = 3",
+    ),
+    harm(
+        "a server seed that changed with the client seed",
+        "seed_changed outcome payout",
+        "update wallet_seed_pairs set sealed_server_seed = :another_seed, server_seed_hash = :hash"
+        " where wallet_id = 1 and number = 2",
+    ),
     # Tips and their messages.
     harm(
         "a missing leg",
@@ -224,6 +243,17 @@ DAMAGE = [
         "leg_without_origin leg_missing",
         "update wallet_entries set request_id = :from_nowhere_in_1 where wallet_id = 2 and seq = 1",
         "delete from outbox where message_id = :to_bob",
+    ),
+    harm(
+        "a leg by another id",
+        "leg_without_origin books",
+        "update wallet_entries set request_id = :to_bob_by_a_client"
+        " where wallet_id = 2 and seq = 1",
+    ),
+    harm(
+        "a refusal lost",
+        "leg_missing message_without_origin snapshot",
+        "delete from wallet_entries where wallet_id = 4 and seq = 3",
     ),
     harm(
         "a return of another amount",
@@ -274,13 +304,19 @@ DAMAGE = [
 ]
 
 
+_SEED = "5" * 64
+_SEALED = Vault(KEY).seal(_SEED, f"wallet_seed_pairs/{ALICE}/1").hex()
+
 # What the statements name, so that they stay plain text.
 _NAMES = {
+    ":to_bob_by_a_client": f"'{UUID(int=message_id(ALICE, 12).int ^ (8 ^ 4) << 76)}'",
     ":to_bob": f"'{message_id(ALICE, 12)}'",
     ":to_carol": f"'{message_id(ALICE, 13)}'",
     ":back_to_alice": f"'{message_id(DAVE, 3)}'",
     ":from_nowhere_in_1": f"'{message_id(ALICE, 500)}'",
     ":from_nowhere_in_4": f"'{message_id(DAVE, 500)}'",
+    ":another_seed": f"'\\x{_SEALED}'",
+    ":hash": f"'{sha256(_SEED.encode()).hexdigest()}'",
     ":a_win": "(select min(seq) from wallet_entries where wallet_id = 2 and payout > 0)",
     ":a_loss": "(select min(seq) from wallet_entries where wallet_id = 2 and payout = 0)",
 }

@@ -14,6 +14,8 @@ from tests.support.wallets import KIND, OPERATOR, Wallets, request, roll
 
 KEY = bytes(range(32))
 ALICE, BOB, CAROL, DAVE = 1, 2, 3, 4
+# Large enough that a payout shows the house edge to four digits.
+STAKE = 1_000_000
 
 
 class Ledger(Wallets):
@@ -31,9 +33,10 @@ class Ledger(Wallets):
             self.outbox += self.sent
             self.sent.clear()
 
-    def bets(self, wallet_id: int, count: int, currency: str = "PLAY") -> None:
-        """Bets of 100 over 50.50."""
-        self.do(wallet_id, *(roll(self.next(), 100, currency=currency) for _bet in range(count)))
+    def bets(self, wallet_id: int, count: int, stake: int = STAKE, currency: str = "PLAY") -> None:
+        """Bets over 50.50."""
+        bets = (roll(self.next(), stake, currency=currency) for _bet in range(count))
+        self.do(wallet_id, *bets)
 
     def tip(self, to: int, amount_minor: int) -> None:
         """Alice tips somebody."""
@@ -58,14 +61,14 @@ def played() -> Ledger:
     14 tip to Dave, refused and returned as 15; 16 tip to Dave, refused and not returned yet.
     """  # noqa: D205 - a table, not a summary
     ledger = Ledger()
-    ledger.fund(ALICE, 10_000)
+    ledger.fund(ALICE, 100 * STAKE)
     ledger.bets(ALICE, 3)
     ledger.do(ALICE, SetClientSeed("lucky"))
     ledger.bets(ALICE, 2)
     ledger.do(ALICE, RotateSeed())
     ledger.bets(ALICE, 2)
     ledger.fund(ALICE, 5_000, "USD")
-    ledger.bets(ALICE, 1, "USD")
+    ledger.bets(ALICE, 1, 100, "USD")
     ledger.do(ALICE, Adjust(WITHDRAWAL, "PLAY", 500, OPERATOR, request(ledger.next())))
     ledger.tip(BOB, 300)
     ledger.arrive(forgotten=False)
@@ -77,7 +80,7 @@ def played() -> Ledger:
     ledger.tip(DAVE, 60)
     ledger.arrive()
     ledger.do(BOB, Adjust(FAUCET, "PLAY", 1_000, BOB, request(ledger.next())))
-    ledger.bets(BOB, 5)
+    ledger.bets(BOB, 5, 100)
     return ledger
 
 

@@ -17,7 +17,7 @@ from storage.audit.run import examine
 from storage.audit.transfers import message_id_sql, origin_sql
 from storage.vault import Vault
 from tests.audit.damage import DAMAGE, Damage, spelled
-from tests.audit.ledger import ALICE, BOB, CAROL, DAVE, KEY, Ledger, played, store
+from tests.audit.ledger import ALICE, BOB, CAROL, DAVE, KEY, STAKE, Ledger, played, store
 from tests.support.databases import fresh_database
 from tests.support.wallets import request
 
@@ -68,7 +68,7 @@ async def test_a_clean_ledger_passes_with_its_numbers(database_url: str) -> None
         "PLAY",
         wallets=wallets,
         in_flight=260,
-        deposits=10_000 + MAX_MINOR,
+        deposits=100 * STAKE + MAX_MINOR,
         faucet=1_000,
         withdrawals=500,
         house=house,
