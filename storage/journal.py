@@ -144,19 +144,22 @@ class Lane:
             writer = await self._acquire()
             if writer is None:
                 return
+            flushed = False
             try:
                 await self._write_until_closed(writer)
+                flushed = True
             except Lost as lost:
                 log.warning("lane %d lost its connection: %s", self.number, lost)
-                writer.terminate()
             except Exception:
                 # A fault of ours: nothing is known of the batch, so it is a loss like any other.
                 log.exception("lane %d failed", self.number)
-                writer.terminate()
-            else:
-                await writer.close()
             finally:
+                # Before the locks are free: nobody is answered from memory that another outdates.
                 self._abandon()
+            if flushed:
+                await writer.close()
+            else:
+                writer.terminate()
 
     def close(self) -> None:
         """Write what is queued, then end `run`. Nothing may be appended afterwards."""
