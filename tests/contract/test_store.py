@@ -60,6 +60,14 @@ def folded(wallet_id: int, stored: Stored) -> dict[str, Any]:
     return fields(state)
 
 
+def state_of(wallet_id: int, facts: list[Any]) -> WalletState:
+    """The state that these facts make."""
+    state: WalletState = KIND.restore(wallet_id, None, ())
+    for fact in facts:
+        KIND.apply(state, fact)
+    return state
+
+
 async def read(store: FlushedStore, wallet_id: int) -> dict[str, Any]:
     stored = await store.hydrate(KIND, [wallet_id])
     return folded(wallet_id, stored.get(wallet_id, NOTHING))
@@ -83,22 +91,26 @@ async def test_wallets_are_read_back_from_their_rows_alone(storage: Storage) -> 
         assert folded(wallet_id, stored[wallet_id]) == fields(wallets.state(wallet_id))
 
 
-@pytest.mark.parametrize("facts_before", range(1, 14))
-async def test_wallets_are_read_back_from_any_snapshot(storage: Storage, facts_before: int) -> None:
-    wallets = played()
-    facts = wallets.facts[PLAYER]
-    assert len(facts) == 13
-    then = KIND.restore(PLAYER, None, ())
-    for fact in facts[:facts_before]:
-        KIND.apply(then, fact)
-    await write(storage, facts)
+async def test_wallets_are_read_back_from_any_snapshot(storage: Storage) -> None:
+    facts = played().facts[PLAYER]
+    # One wallet for each moment at which a snapshot could have been taken.
+    wallet_ids = range(101, 101 + len(facts))
+    stories = {key: [replace(fact, wallet_id=key) for fact in facts] for key in wallet_ids}
+    await write(storage, [fact for story in stories.values() for fact in story])
     store = storage.store()
-    store.put_snapshot(KIND, PLAYER, KIND.version(then), KIND.snapshot(then))
+    for facts_before, (key, story) in enumerate(stories.items(), 1):
+        then = state_of(key, story[:facts_before])
+        store.put_snapshot(KIND, key, KIND.version(then), KIND.snapshot(then))
     await store.flush_snapshots()
-    stored = (await store.hydrate(KIND, [PLAYER]))[PLAYER]
-    assert stored.snapshot_version == then.seq
-    assert len(list(stored.facts)) <= len(facts) - facts_before + 1
-    assert await read(store, PLAYER) == fields(wallets.state(PLAYER))
+    stored = await store.hydrate(KIND, list(stories))
+    for facts_before, (key, story) in enumerate(stories.items(), 1):
+        then = state_of(key, story[:facts_before])
+        assert (stored[key].snapshot_version, stored[key].snapshot) == (
+            then.seq,
+            KIND.snapshot(then),
+        )
+        assert len(list(stored[key].facts)) <= len(facts) - facts_before + 1
+        assert folded(key, stored[key]) == fields(state_of(key, story))
 
 
 async def test_a_wallet_that_has_lost_its_snapshots_is_read_back(
@@ -112,12 +124,7 @@ async def test_a_wallet_that_has_lost_its_snapshots_is_read_back(
 
 async def test_an_older_snapshot_does_not_replace_a_newer_one(storage: Storage) -> None:
     await write(storage, [entry(PLAYER, seq) for seq in range(1, 6)])
-    states = [KIND.restore(PLAYER, None, ())]
-    for seq in range(1, 6):
-        state = KIND.restore(PLAYER, None, ())
-        for number in range(1, seq + 1):
-            KIND.apply(state, entry(PLAYER, number))
-        states.append(state)
+    states = [state_of(PLAYER, [entry(PLAYER, n) for n in range(1, seq + 1)]) for seq in range(6)]
     for seq in (4, 2):
         store = storage.store()
         store.put_snapshot(KIND, PLAYER, seq, KIND.snapshot(states[seq]))
@@ -131,9 +138,7 @@ async def test_a_snapshot_brings_the_newest_request_ids_before_it(storage: Stora
     count = MAX_RECENT_REQUESTS + 5
     rows = [entry(PLAYER, seq) for seq in range(1, count + 1)]
     await write(storage, rows)
-    state = KIND.restore(PLAYER, None, ())
-    for row in rows[:-2]:
-        KIND.apply(state, row)
+    state = state_of(PLAYER, rows[:-2])
     store = storage.store()
     store.put_snapshot(KIND, PLAYER, state.seq, KIND.snapshot(state))
     await store.flush_snapshots()

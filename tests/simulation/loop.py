@@ -1,7 +1,12 @@
 """An event loop without a world: time jumps to the next timer as soon as nothing else is ready."""
 
 import asyncio
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from contextlib import closing
+from functools import wraps
+from typing import Any, Final, ParamSpec
+
+Parameters = ParamSpec("Parameters")
 
 # Turns of the loop in one world; a hundred times what a world takes. More: something spins.
 MAX_TURNS: Final = 2_000_000
@@ -49,3 +54,16 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _write_to_self(self) -> None:
         """No other thread wakes this loop."""
+
+
+def on_virtual_time(
+    test: Callable[Parameters, Coroutine[Any, Any, None]],
+) -> Callable[Parameters, None]:
+    """Run a test's coroutine on a loop of its own, in which waiting takes no time."""
+
+    @wraps(test)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        with closing(VirtualLoop()) as loop:
+            loop.run_until_complete(test(*args, **kwargs))
+
+    return run

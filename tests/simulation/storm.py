@@ -5,6 +5,9 @@ from random import Random
 from tests.simulation.plan import Plan
 from tests.support.memory import Fate, Fault, Weather
 
+# A stalled batch reaches the server within the patience of a commit, or after it.
+STALL_S = 6.0
+
 
 class Storm(Weather):
     """Loses, delays and repeats what travels, as often as the plan says. `over` ends all that."""
@@ -35,8 +38,12 @@ class Storm(Weather):
             fault = Fault.UNANSWERED
         elif self.happens(self._plan.stalled):
             fault = Fault.STALLED
-        late_s = self._plan.linger_s if fault is Fault.UNANSWERED else self._plan.latency_s
-        return Fate(fault, self.within_s(late_s), self.within_s(self._plan.latency_s))
+        most_s = self._plan.latency_s
+        if fault is Fault.UNANSWERED:
+            most_s = self._plan.linger_s
+        elif fault is Fault.STALLED:
+            most_s = STALL_S
+        return Fate(fault, self.within_s(most_s), self.within_s(self._plan.latency_s))
 
     def read(self) -> float:
         """How long a statement of a reader takes."""

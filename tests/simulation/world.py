@@ -55,7 +55,10 @@ class World:
         self.database.deleted = self._deleted
         self.books = Books(self.fail)
         self.answers = Answers(self.books, self.fail)
-        self.wallets: list[int] = [*range(1, self.plan.players + 1), 1_000]  # the last one plays never
+        self.wallets: list[int] = [
+            *range(1, self.plan.players + 1),
+            1_000,
+        ]  # the last one plays never
         self.processes: list[Process] = []
         self.finding: str | None = None
         self.trace: deque[str] = deque(maxlen=TRACE_LINES)
@@ -123,8 +126,8 @@ class World:
         """Live until everything is quiet or something was found."""
         life = asyncio.ensure_future(self._live())
         await asyncio.wait((life, self._found), return_when=asyncio.FIRST_COMPLETED)
-        if self.finding is None:
-            life.result()
+        if life.done() and life.exception() is not None:
+            self.fail(f"the world broke: {life.exception()!r}")
         life.cancel()
 
     async def _live(self) -> None:
@@ -197,7 +200,7 @@ class World:
         """Wait until the last message has arrived, then change every balance once more."""
         for wallet_id in self.wallets:
             await self._make_room(wallet_id)
-        while self.books.waiting:  # noqa: ASYNC110 - virtual time costs nothing
+        while self.books.waiting:
             await asyncio.sleep(1.0)
         for wallet_id in self.wallets:
             for currency in self.books.balances_at(wallet_id, self.books.seq(wallet_id)):
