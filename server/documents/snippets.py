@@ -45,5 +45,5 @@ asyncio.run(main(sys.argv[1]))
 """
 
 REQUEST: Final = f"""\
-curl {ADDRESS}{API_PREFIX}/bets?limit=1 -H "Authorization: Bearer $TOKEN"
+curl "{ADDRESS}{API_PREFIX}/bets?limit=1" -H "Authorization: Bearer $TOKEN"
 """
