@@ -133,7 +133,9 @@ def test_what_is_wrong_is_refused_with_its_number(
     assert desk.reached == []
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"stake": NaN}', "\xff", "[" * 100_000, '{"stake":1e400}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"stake": NaN}', "\xff", "[" * 100_000, '{"stake":1e400}']
+)
 def test_what_is_not_json_is_refused(text: str) -> None:
     desk = Desk()
     answer = desk.ask(caller(), "dice:roll", msgspec.Raw(text.encode("latin-1")))
