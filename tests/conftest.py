@@ -1,6 +1,8 @@
 """Fixtures: a PostgreSQL and a Redis for the whole run, a fresh database for each test."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -28,10 +30,12 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.stop_blocking()
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def migrated_postgres_url(postgres_url: str) -> str:
+@pytest.fixture(scope="session")
+def migrated_postgres_url(postgres_url: str) -> str:
     """The same server, with the migrated template in it."""
-    await create_template(postgres_url)
+    # In a thread, as the loops of tests come and go while this is done once for all of them.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, create_template(postgres_url)).result()
     return postgres_url
 
 

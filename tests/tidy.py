@@ -16,6 +16,11 @@ IGNORED = {
     ".git", ".hypothesis", ".import_linter_cache", ".mypy_cache", ".pytest_cache", ".ruff_cache",
     ".venv", "__pycache__", "build", "data", "dist", "node_modules",
 }  # fmt: skip
+# What is written by hand; "" is a Makefile, a Dockerfile or a file whose name begins with a dot.
+TEXT = {
+    "", ".css", ".html", ".in", ".js", ".json", ".md", ".mjs", ".py", ".sql", ".toml", ".txt",
+    ".yaml",
+}  # fmt: skip
 LOCKED = {"package-lock.json", "requirements.txt", "requirements-dev.txt"}
 
 MAX_COLUMNS = 100
@@ -44,7 +49,7 @@ def files() -> Iterator[Path]:
                 continue
             if path.is_dir():
                 folders.append(path)
-            else:
+            elif path.suffix in TEXT:
                 yield path.relative_to(ROOT)
 
 
@@ -76,7 +81,7 @@ def _of_size(path: Path, text: str) -> Iterator[str]:
     lines = text.splitlines()
     if len(lines) > MAX_FILE_LINES:
         yield f"{path}: {len(lines)} lines; is it two things?"
-    if path.suffix in {".py", ".md", ".sql", ".js"}:
+    if path.suffix in {".py", ".md", ".sql", ".js", ".mjs"}:
         for number, line in enumerate(lines, start=1):
             columns = len(PRAGMA.sub("", line))  # its reason must stand on the very line
             # One long word cannot be wrapped, and neither can a row of a table.
