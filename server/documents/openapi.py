@@ -20,10 +20,11 @@ _INTRODUCTION: Final = """\
 The commands of Pitboss over HTTP. The same commands go over Socket.IO (`/asyncapi.json`), and \
 `/docs` explains both.
 
-Money is an integer of minor units and a currency code: `125`, `USD` is 1.25. It is written \
-without a fraction: `125.0` is refused, though JSON Schema takes it for an integer. A command that \
-moves money carries a `request_id`, a UUID that the client makes: sent again, it answers as it did the \
-first time and moves nothing twice.
+Money is an integer of minor units and a currency code: `125`, `USD` is 1.25. It has no fraction: \
+`125.0` is refused, though JSON Schema takes it for an integer.
+
+A command that moves money carries a `request_id`, a UUID that the client makes: sent again, it \
+answers as it did the first time and moves nothing twice.
 
 Every answer is `{"success": true, "data": ..., "meta": ...}` or \
 `{"success": false, "error": ..., "meta": ...}`. An error's number is stable; `temporary` says \
