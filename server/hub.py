@@ -219,7 +219,7 @@ class Hub:
         self._recent.add(state)
         self.emit(state.namespace, state.room, state.event, data, origin)
 
-    def _update_due(self, state: StateKey) -> None:
+    def _update_due(self, state: StateKey, _due_at: float) -> None:
         waiting = self._pending.pop(state, None)
         if waiting is not None:
             self._send_update(state, *waiting)

@@ -14,7 +14,7 @@ SLICE_S: Final = 0.002
 
 
 class Deadlines(Generic[Key]):
-    """Calls `on_due(key)` once `delay_s` after the key was added, unless it was discarded.
+    """Calls `on_due(key, due_at)` once `delay_s` after the key was added, unless it was discarded.
 
     All deadlines have the same length, so the order of adding is that of falling due: an ordered
     dict is the queue, and one timer for its head serves them all.
@@ -22,7 +22,7 @@ class Deadlines(Generic[Key]):
 
     __slots__ = ("_delay_s", "_due_at", "_loop", "_on_due", "_timer")
 
-    def __init__(self, delay_s: float, on_due: Callable[[Key], None]) -> None:
+    def __init__(self, delay_s: float, on_due: Callable[[Key, float], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._delay_s = delay_s
         self._on_due = on_due
@@ -39,13 +39,13 @@ class Deadlines(Generic[Key]):
         """The keys whose time is running."""
         return list(self._due_at)
 
-    def add(self, key: Key) -> None:
-        """Start the key's time, anew if it was running."""
-        now = self._loop.time()
+    def add(self, key: Key, since: float | None = None) -> None:
+        """Start the key's time, anew if it was running; `since` is a loop time a little ago."""
+        due_at = (self._loop.time() if since is None else since) + self._delay_s
         self._due_at.pop(key, None)
-        self._due_at[key] = now + self._delay_s
+        self._due_at[key] = due_at
         if self._timer is None:
-            self._timer = self._loop.call_at(now + self._delay_s, self._run)
+            self._timer = self._loop.call_at(due_at, self._run)
 
     def discard(self, key: Key) -> None:
         """Stop the key's time. Harmless if it is not running."""
@@ -60,7 +60,7 @@ class Deadlines(Generic[Key]):
             if due_at > now:
                 return
             del self._due_at[key]
-            self._on_due(key)
+            self._on_due(key, due_at)
             if self._loop.time() > end:
                 return
 

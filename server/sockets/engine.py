@@ -19,6 +19,9 @@ SID_BYTES: Final = 15
 # How often a drain looks whether the peers have closed.
 _DRAIN_LOOK_S: Final = 0.01
 
+# A ping may be late by this part of the time for its pong.
+_MAX_LATENESS_PARTS: Final = 4
+
 HandlerFactory = Callable[[Connection], MessageHandler]
 
 
@@ -51,15 +54,15 @@ class Engine:
         self._flush_scheduled = False
         self.pings: Deadlines[Connection] = Deadlines(options.ping_interval_ms / 1000, self._ping)
         self.pongs: Deadlines[Connection] = Deadlines(
-            options.ping_timeout_ms / 1000, lambda gone: gone.close(disconnects.PING_TIMEOUT)
+            options.ping_timeout_ms / 1000, lambda gone, _: gone.close(disconnects.PING_TIMEOUT)
         )
         self.upgrades: Deadlines[Connection] = Deadlines(
             options.upgrade_timeout_ms / 1000,
-            lambda stuck: stuck.drop_candidate(disconnects.UPGRADE_TIMEOUT),
+            lambda stuck, _: stuck.drop_candidate(disconnects.UPGRADE_TIMEOUT),
         )
         # WebSockets that were told to close and have not answered.
         self.closing: Deadlines[Transport] = Deadlines(
-            options.close_timeout_ms / 1000, lambda silent: silent.abort()
+            options.close_timeout_ms / 1000, lambda silent, _: silent.abort()
         )
 
     def open(self, address: str, transport: Transport) -> Connection:
@@ -103,9 +106,18 @@ class Engine:
             deadlines.discard(connection)
         self.admission.release(connection.address)
 
-    def _ping(self, connection: Connection) -> None:
+    def _ping(self, connection: Connection, due_at: float) -> None:
         connection.ping()
-        self.pongs.add(connection)
+        late_s = self._loop.time() - due_at
+        # A little lateness of ours is not added to the peer's time, so that a session ends when its
+        # handshake says; but nobody is disconnected because this process stood still.
+        excused = late_s * _MAX_LATENESS_PARTS > self.options.ping_timeout_ms / 1000
+        self.pongs.add(connection, since=None if excused else due_at)
+
+    def run_heartbeats(self) -> None:
+        """Send the pings and end the sessions that are due, though their timer is a little late."""
+        self.pings.run_due()
+        self.pongs.run_due()
 
     def pong_received(self, connection: Connection) -> None:
         """The peer is there; ask again after the interval."""

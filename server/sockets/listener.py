@@ -40,7 +40,7 @@ class Listener:
         self.engine = engine
         self.make_http = make_http
         self.peeking: Deadlines[Arrival] = Deadlines(
-            engine.options.request_timeout_ms / 1000, lambda slow: slow.abort()
+            engine.options.request_timeout_ms / 1000, lambda slow, _: slow.abort()
         )
         self._servers: list[asyncio.Server] = []
         # Connections that are aiohttp's, or nobody's yet.

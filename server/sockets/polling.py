@@ -81,7 +81,7 @@ async def open_session(engine: Engine, address: str) -> web.Response:
 
 async def receive(connection: Connection) -> web.Response:
     """Answer a GET of a session, once there is something to say."""
-    connection.engine.pongs.run_due()
+    connection.engine.run_heartbeats()
     try:
         connection.session.begin_poll()
     except ProtocolViolation as violation:

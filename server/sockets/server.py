@@ -47,7 +47,7 @@ class SocketServer:
         self.engine = Engine(options, self._make_client)
         self.unjoined: Deadlines[Client] = Deadlines(
             options.connect_timeout_ms / 1000,
-            lambda client: client.connection.close(disconnects.CONNECT_TIMEOUT),
+            lambda client, _: client.connection.close(disconnects.CONNECT_TIMEOUT),
         )
 
     @property

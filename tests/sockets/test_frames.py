@@ -1,5 +1,7 @@
 """What a WebSocket may and may not send, frame by frame (RFC 6455)."""
 
+import random
+
 import pytest
 
 from server.sockets.options import SocketOptions
@@ -189,3 +191,21 @@ async def test_the_client_may_close_by_packet(served: Served, door: Door) -> Non
         socket.text("1")
         assert await socket.close_code() == 1000
     await served.until_ended("client_closed")
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_random_frames_harm_nobody_else(served: Served, door: Door, seed: int) -> None:
+    chance = random.Random(seed)
+    parts = [b"4", b"42", b"[", b"]", b'"echo"', b",", b"1-", b"{}", b"0", b"\xff", b"/chat,", b"3"]
+    async with joined(served.port, door=door) as witness:
+        for _ in range(20):
+            async with joined(served.port, door=door) as socket:
+                for _ in range(chance.randrange(1, 6)):
+                    payload = b"".join(chance.choices(parts, k=chance.randrange(6)))
+                    opcode = chance.choice([TEXT, TEXT, TEXT, BINARY, CONTINUATION, PING, PONG, 7])
+                    socket.send(frame(opcode, payload, fin=chance.random() < 0.8))
+        witness.text('420["echo"]')
+        assert await witness.packet() == "430[]"
+    await served.until(lambda: served.connections == 0)
+    assert served.server.sockets == 0
+    assert "internal" not in served.server.counters.disconnects
