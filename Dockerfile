@@ -5,7 +5,7 @@ RUN python -m venv /srv/venv
 RUN /srv/venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
 
 FROM python:3.11-slim
-RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin pitboss
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin pitboss
 RUN install -d -o pitboss -m 0700 /data
 COPY --from=build /srv/venv /srv/venv
 WORKDIR /srv/pitboss
