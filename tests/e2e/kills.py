@@ -5,6 +5,7 @@
 
 import argparse
 import asyncio
+import base64
 import json
 import os
 import random
@@ -20,7 +21,9 @@ import aiohttp
 import asyncpg
 import socketio
 
+from storage.audit import audit
 from storage.embedded import EmbeddedPostgres
+from storage.vault import Vault
 from tests.support.pitboss_process import PitbossProcess
 
 PLAYERS: Final = 8
@@ -29,7 +32,10 @@ PIPELINE: Final = 8
 # Every so often PostgreSQL is killed as well, and recovers from its log.
 POSTGRES_EVERY: Final = 5
 
-Bet = dict[str, Any]
+# Every so often a player tips another instead: money that two wallets have to agree on.
+TIP_EVERY: Final = 10
+
+Fields = dict[str, Any]
 
 
 @dataclass
@@ -37,8 +43,18 @@ class Player:
     """A player, what they asked for, and what they were promised."""
 
     token: str
-    promised: dict[str, Bet] = field(default_factory=dict)
-    unanswered: dict[str, Bet] = field(default_factory=dict)
+    username: str
+    asked: int = 0
+    promised: dict[str, Fields] = field(default_factory=dict)
+    unanswered: dict[str, tuple[str, Fields]] = field(default_factory=dict)
+
+    def next_command(self, friend: str) -> tuple[str, Fields]:
+        """A bet, or now and then a tip."""
+        self.asked += 1
+        request = {"currency": "PLAY", "request_id": str(uuid4())}
+        if self.asked % TIP_EVERY == 0:
+            return "wallet:tip", {"to": friend, "amount": 7, **request}
+        return "dice:roll", {"stake": 10, "target": 4950, "direction": "under", **request}
 
 
 @dataclass
@@ -52,6 +68,7 @@ class Report:
     lost: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
 
 
 async def run(folder: Path, kills: int, seed: int) -> Report:
@@ -79,12 +96,13 @@ async def _enrol(url: str) -> list[Player]:
     async with aiohttp.ClientSession(f"{url}/api/v1/") as http:
         for _ in range(PLAYERS):
             async with http.post("auth/guest") as answer:
-                token = (await answer.json())["data"]["access_token"]
+                session = (await answer.json())["data"]
+            token = session["access_token"]
             headers = {"Authorization": f"Bearer {token}"}
             pull = {"currency": "PLAY", "request_id": str(uuid4())}
             async with http.post("wallet/faucet", json=pull, headers=headers) as answer:
                 assert answer.status == 200, await answer.text()
-            players.append(Player(token))
+            players.append(Player(token, session["user"]["username"]))
     return players
 
 
@@ -97,8 +115,8 @@ async def _connect(url: str, player: Player) -> socketio.AsyncClient:
 async def _play_until_killed(server: PitbossProcess, players: list[Player], seconds: float) -> None:
     clients = [await _connect(server.url, player) for player in players]
     playing = [
-        asyncio.create_task(_bet_on(client, player))
-        for client, player in zip(clients, players, strict=True)
+        asyncio.create_task(_play(client, player, players[index - 1].username))
+        for index, (client, player) in enumerate(zip(clients, players, strict=True))
         for _ in range(PIPELINE)
     ]
     await asyncio.sleep(seconds)
@@ -110,25 +128,18 @@ async def _play_until_killed(server: PitbossProcess, players: list[Player], seco
     await asyncio.gather(*playing, return_exceptions=True)
 
 
-async def _bet_on(client: socketio.AsyncClient, player: Player) -> None:
+async def _play(client: socketio.AsyncClient, player: Player, friend: str) -> None:
     while True:
-        request_id = str(uuid4())
-        bet = {
-            "stake": 10,
-            "currency": "PLAY",
-            "target": 4950,
-            "direction": "under",
-            "request_id": request_id,
-        }
-        player.unanswered[request_id] = bet
-        await _ask(client, player, request_id, bet)
+        name, fields = player.next_command(friend)
+        player.unanswered[fields["request_id"]] = (name, fields)
+        await _ask(client, player, name, fields)
 
 
-async def _ask(client: socketio.AsyncClient, player: Player, request_id: str, bet: Bet) -> None:
-    answer = await client.call("dice:roll", bet, timeout=20)
+async def _ask(client: socketio.AsyncClient, player: Player, name: str, fields: Fields) -> None:
+    answer = await client.call(name, fields, timeout=20)
     assert answer["success"], answer
-    player.promised[request_id] = answer["data"]
-    del player.unanswered[request_id]
+    player.promised[fields["request_id"]] = answer["data"]
+    del player.unanswered[fields["request_id"]]
 
 
 async def _resend(url: str, players: list[Player]) -> int:
@@ -136,8 +147,8 @@ async def _resend(url: str, players: list[Player]) -> int:
     resent = 0
     for player in players:
         client = await _connect(url, player)
-        for request_id, bet in list(player.unanswered.items()):
-            await _ask(client, player, request_id, bet)
+        for name, fields in list(player.unanswered.values()):
+            await _ask(client, player, name, fields)
             resent += 1
         await client.disconnect()
     return resent
@@ -150,9 +161,16 @@ def _kill_postgres(folder: Path) -> None:
 
 async def _compare(folder: Path, players: list[Player], report: Report) -> None:
     embedded = EmbeddedPostgres(folder / "data")
-    connection = await asyncpg.connect(await embedded.start())
+    dsn = await embedded.start()
+    connection = await asyncpg.connect(dsn)
     try:
-        rows = await connection.fetch("select * from wallet_entries where kind = 'bet'")
+        rows = await connection.fetch(
+            "select * from wallet_entries where kind in ('bet', 'tip_sent')"
+        )
+        key = base64.b64decode((folder / "data" / "seed_encryption_key").read_text())
+        audited = await audit(dsn, Vault(key))
+        assert audited.bets == sum(row["kind"] == "bet" for row in rows)
+        report.findings = [str(finding) for finding in audited.findings]
     finally:
         await connection.close()
         await embedded.stop()
@@ -167,21 +185,21 @@ async def _compare(folder: Path, players: list[Player], report: Report) -> None:
     report.duplicated.extend(map(str, by_id))
 
 
-def _check(report: Report, request_id: str, promised: Bet, rows: list[Any]) -> None:
+def _check(report: Report, request_id: str, promised: Fields, rows: list[Any]) -> None:
     if not rows:
         report.lost.append(request_id)
         return
     if len(rows) > 1:
         report.duplicated.append(request_id)
     row = rows[0]
-    stored = (
-        f"{row['wallet_id']}-{row['seq']}",
-        row["payout"],
-        json.loads(row["outcome"])["roll"],
-        row["available_after"],
-    )
-    balance = promised["balance"]["available"]
-    if stored != (promised["bet_id"], promised["payout"], promised["roll"], balance):
+    same = promised["balance"]["available"] == row["available_after"]
+    if row["kind"] == "bet":
+        stored = (f"{row['wallet_id']}-{row['seq']}", row["payout"])
+        same = same and stored == (promised["bet_id"], promised["payout"])
+        same = same and json.loads(row["outcome"])["roll"] == promised["roll"]
+    else:
+        same = same and row["seq"] == promised["seq"]
+    if not same:
         report.changed.append(request_id)
 
 
@@ -194,7 +212,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="pitboss-kills-") as folder:
         report = asyncio.run(run(Path(folder), arguments.kills, arguments.seed))
     sys.stdout.write(f"{report}\n")
-    return 1 if report.lost or report.changed or report.duplicated else 0
+    broken = report.lost or report.changed or report.duplicated or report.findings
+    return 1 if broken else 0
 
 
 if __name__ == "__main__":
