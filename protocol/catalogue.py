@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from protocol.commands import auth, bets, dice, seed, wallet
+from protocol.commands import auth, bets, dice, node, seed, wallet
 from protocol.commands.auth import Role
 from protocol.commands.shape import Answer, Command, Event
 
@@ -189,5 +189,6 @@ EVENTS: Final[dict[str, EventEntry]] = {
     for event in (
         EventEntry("wallet:updated", wallet.WalletUpdated, "user:{id}"),
         EventEntry("token:expiring", auth.TokenExpiring, "the socket itself"),
+        EventEntry("server:draining", node.ServerDraining, "every socket"),
     )
 }

@@ -68,6 +68,7 @@ WORDS: Final[dict[str, Word]] = {
     ),
     "expires_in": Word("Seconds until the access token ends.", 900),
     "TokenExpiring.expires_in": Word("Seconds until the access token ends.", 59),
+    "retry_after_ms": Word("Milliseconds within which to connect again.", 1_000),
     "user": Word("Whom the tokens speak for.", EXAMPLE_FROM_TYPE),
     "id": Word("The user's number.", 7),
     "role": Word(None, "player"),

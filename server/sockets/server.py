@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from protocol import disconnects, socketio
+from protocol.commands.node import ServerDraining
 from protocol.socketio import Argument
 from server.hub import Hub
 from server.sockets.client import Client
@@ -62,7 +63,7 @@ class SocketServer:
         """Refuse new sessions, tell every client to reconnect, and close; within `timeout_s`."""
         packets: dict[str, socketio.Encoded] = {
             namespace: socketio.encode_event(
-                namespace, "server:draining", ({"retry_after_ms": retry_after_ms},)
+                namespace, "server:draining", (ServerDraining(retry_after_ms=retry_after_ms),)
             )
             for namespace in self.application.namespaces
         }
