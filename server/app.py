@@ -158,9 +158,9 @@ class Pitboss:
 
     async def start(self) -> int:
         """Own the shards, listen, and return the port."""
+        # One after the other: two nodes that start together cannot win a lane each and both wait.
         for lane in self.storage.journal.lanes:
             self._lanes.append(asyncio.create_task(lane.run()))
-        for lane in self.storage.journal.lanes:
             await lane.wait_open()
         self._start_jobs()
         self._runner = web.AppRunner(self._web_app(), access_log=None, handle_signals=False)
