@@ -1,32 +1,60 @@
 """The `pitboss` command line."""
 
 import sys
+from typing import Final
 
 import click
-import uvloop
 
+from server.cli_audit import audit
+from server.cli_run import run, settings_or_exit
+from server.cli_user import token, user
+from server.cli_verify import verify
+from server.cli_wallet import wallet
+from server.serve import database
 from server.serve import serve as serve_node
-from server.settings import Settings, SettingsError, load_settings
+from server.settings import Settings
+from storage.migrate import migrate as apply_migrations
+
+# As in pyproject.toml, which is not at hand where the packages run without being installed.
+VERSION: Final = "0.1.0"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="pitboss")
+@click.version_option(VERSION)
 def main() -> None:
-    """Pitboss, a real-time betting server."""
+    """Pitboss, a real-time betting server.
 
-
-def settings_or_exit() -> Settings:
-    """The settings of the environment; what is wrong with them ends the command."""
-    try:
-        return load_settings()
-    except SettingsError as error:
-        raise click.ClickException(str(error)) from error
+    Settings come from the environment; docs/configuration.md lists them. Without DATABASE_URL,
+    commands use the embedded PostgreSQL in the data folder, also while a server is running on it.
+    """
 
 
 @main.command()
 def serve() -> None:
     """Serve players until SIGTERM or SIGINT, then drain.
 
-    Everything is set by environment variables; docs/configuration.md lists them.
+    The database is started and migrated first. The exit code is 0 after an orderly end.
     """
-    sys.exit(uvloop.run(serve_node(settings_or_exit())))
+    sys.exit(run(serve_node(settings_or_exit())))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database's tables up to date.
+
+    Each migration is applied once, in order, and named. Starting the server does the same.
+    """
+    applied = run(_migrate(settings_or_exit()))
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("nothing to apply: the database is up to date")
+
+
+async def _migrate(settings: Settings) -> list[str]:
+    async with database(settings) as postgres:
+        return await apply_migrations(postgres.dsn)
+
+
+for command in (token, user, wallet, verify, audit):
+    main.add_command(command)

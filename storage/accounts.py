@@ -107,3 +107,11 @@ class AccountStore:
                 now_ms,
             )
             return await sessions.revoke_all(connection, user_id, now_ms, Reason.DISABLED)
+
+    async def change_role(self, user_id: int, role: Role, now_ms: int) -> list[UUID]:
+        """Change what a user may do and log them out everywhere; answers the sessions ended."""
+        async with borrow(self._pool) as connection, connection.transaction():
+            await connection.execute(
+                "update users set role = $2 where id = $1", user_id, role.value
+            )
+            return await sessions.revoke_all(connection, user_id, now_ms, Reason.LOGGED_OUT)

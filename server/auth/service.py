@@ -260,6 +260,11 @@ class Accounts:
         for session_id in await self._accounts.disable(user.id, self._now_ms()):
             self._end(session_id)
 
+    async def change_role(self, user: User, role: Role) -> None:
+        """Change what a user may do. Their sessions end, as tokens say the role that was."""
+        for session_id in await self._accounts.change_role(user.id, role, self._now_ms()):
+            self._end(session_id)
+
     async def sweep(self) -> int:
         """Remove what expired, a bounded batch; a job calls again while the answer is not 0."""
         return await self._sessions.sweep(self._now_ms())
