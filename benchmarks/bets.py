@@ -118,9 +118,9 @@ class Bench:
         notes = [f"Memory at the end: server {server_mb:.0f} MB, PostgreSQL {postgres_mb:.0f} MB."]
         if self._server.database_url is None:
             return [*notes, "The ledger was not checked: no --database-url was given."]
-        said = await audit(self._server.database_url)
+        said = await audit(self._server.environment)
         checked = f"The ledger has all {self.acknowledged:,} acknowledged bets, and no others."
-        return [*notes, f"{checked} Audit: {said}"]
+        return [*notes, checked, f"```\n{said}\n```"]
 
 
 def _progress(series: Series) -> None:
@@ -208,7 +208,8 @@ def main(
         open_repeats=1 if quick else repeats,
         open_modes=modes[:1] if quick else modes,
     )
-    given = None if url is None else Server(url, server_pid, database_url, None)
+    environment = {} if database_url is None else {"DATABASE_URL": database_url}
+    given = None if url is None else Server(url, server_pid, database_url, None, environment)
     try:
         print(uvloop.run(bench(options, given, file)))
     except (EnlistError, LedgerError, MeasurementError, ServerError) as error:

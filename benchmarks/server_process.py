@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,12 +40,16 @@ class ServerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where a server is, and what is known of its processes and its database."""
+    """Where a server is, and what is known of its process and its database.
+
+    `environment` has the settings that its own commands need to work on the same data.
+    """
 
     url: str
     pid: int | None
     database_url: str | None
     data_dir: Path | None
+    environment: Mapping[str, str]
 
 
 @asynccontextmanager
@@ -60,27 +64,26 @@ async def own_server() -> AsyncIterator[Server]:
         postgres = EmbeddedPostgres(data_dir / "data")
         database_url = await postgres.start()
         try:
-            async with _serving(database_url, data_dir) as (url, pid):
-                yield Server(url, pid, database_url, data_dir)
+            environment = {
+                "DATABASE_URL": database_url,
+                "PITBOSS_DATA_DIR": str(data_dir / "server"),
+            }
+            async with _serving(environment) as (url, pid):
+                yield Server(url, pid, database_url, data_dir, environment)
         finally:
             await postgres.stop()
 
 
 @asynccontextmanager
-async def _serving(database_url: str, data_dir: Path) -> AsyncIterator[tuple[str, int]]:
+async def _serving(environment: Mapping[str, str]) -> AsyncIterator[tuple[str, int]]:
     port = _free_port()
-    own = {
-        "DATABASE_URL": database_url,
-        "PITBOSS_DATA_DIR": str(data_dir / "server"),
-        "PITBOSS_PORT": str(port),
-    }
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "server",
         "serve",
         cwd=_ROOT,
-        env={**os.environ, **_SETTINGS, **own},
+        env={**os.environ, **_SETTINGS, **environment, "PITBOSS_PORT": str(port)},
         stdout=asyncio.subprocess.DEVNULL,
     )
     try:
