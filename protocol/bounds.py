@@ -40,8 +40,8 @@ DEFAULT_MAX_PAYLOAD_BYTES: Final = 131_072
 # Packets in one long-polling body: ten seconds of the fastest play that rate limits allow. The body
 # itself is bounded by bytes; this bounds the objects made of it. More: `too_many_packets`, closed.
 MAX_PACKETS_PER_PAYLOAD: Final = 1_000
-# Packets in one answer to a poll: python-socketio's client refuses more. The rest waits for the next
-# poll, which comes at once.
+# Packets in one answer to a poll: python-socketio's client refuses more. The rest waits for the
+# next poll, which comes at once.
 MAX_PACKETS_PER_POLL: Final = 16
 # The name is looked up in a catalogue of short names. Longer: `malformed_packet`, closed.
 MAX_EVENT_NAME_CHARS: Final = 64
