@@ -54,8 +54,9 @@ def _text(report: Report) -> str:
     parts = [counts, books] if rows else [counts]
     if report.clean:
         return "\n\n".join([*parts, "The ledger is clean."])
+    number = len(report.findings)
     more = " and more" if report.more_findings else ""
-    found = f"{len(report.findings)}{more} findings:"
+    found = f"{number}{more} finding{'s' * (number > 1)}:"
     return "\n\n".join([*parts, "\n".join([found, *map(_line, report.findings)])])
 
 
