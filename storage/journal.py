@@ -18,14 +18,16 @@ from actors.runtime.ports import Write
 
 log = logging.getLogger(__name__)
 
-# Decisions that wait for a commit. At 40,000 a second this is half a second of work, less than a
-# caller waits before giving up. Above it commands are refused as `overloaded`.
-MAX_QUEUE: Final = 20_000
+# Decisions that wait for a commit, two full batches: what waits longer is better asked again. Above
+# it commands are refused as `overloaded`, which costs less than deciding them.
+MAX_QUEUE: Final = 4_000
 # Rows in one transaction. Larger ones gain nothing and delay the first answer in them.
 MAX_BATCH: Final = 2_000
 # Rounds of removing an offending actor and writing the rest. An attacker would need that many
 # accounts in one batch; above it the whole batch is refused.
 MAX_REFUSALS: Final = 8
+# Looks at a batch before it is given up as lost, spread over the commit's time-out.
+LOOKS: Final = 10
 # Tries of a batch that failed for a passing reason, and the pause before each, in seconds.
 RETRY_PAUSES_S: Final = (0.005, 0.02, 0.08)
 # Pauses between tries to connect or to win the locks, in seconds; the last one repeats.
@@ -108,6 +110,7 @@ class Lane:
         self._queue: deque[Write] = deque()
         self._batch: Sequence[Write] = ()
         self._wake: asyncio.Future[None] | None = None
+        self._writing: asyncio.Timeout | None = None
         self._opened = asyncio.Event()
         self._closing = False
 
@@ -194,12 +197,16 @@ class Lane:
 
     async def _write_until_closed(self, writer: Writer) -> None:
         lost = asyncio.ensure_future(writer.lost())
+        lost.add_done_callback(lambda _lost: self._rouse())
+        watch = asyncio.ensure_future(self._watch())
         try:
             while True:
                 if not self._queue:
                     if self._closing:
                         return
-                    await self._sleep(lost)
+                    await self._sleep()
+                    if lost.done():
+                        raise Lost("the connection ended while nothing was written")
                     continue
                 queue = self._queue
                 self._batch = [queue.popleft() for _ in range(min(MAX_BATCH, len(queue)))]
@@ -208,13 +215,28 @@ class Lane:
                 self._listener.committed(batch)
         finally:
             lost.cancel()
+            watch.cancel()
 
-    async def _sleep(self, lost: asyncio.Future[None]) -> None:
+    async def _sleep(self) -> None:
         self._wake = asyncio.get_running_loop().create_future()
-        await asyncio.wait((self._wake, lost), return_when=asyncio.FIRST_COMPLETED)
+        await self._wake
         self._wake = None
-        if lost.done():
-            raise Lost("the connection ended while nothing was written")
+
+    async def _watch(self) -> None:
+        """Give up a batch that storage does not answer within the time-out.
+
+        Time is counted in turns of this loop: while the loop itself is late, storage's answer may
+        be waiting for it like everything else, and losing the lane would make a bad moment worse.
+        """
+        watched, looks = None, 0
+        while True:
+            await asyncio.sleep(self._commit_timeout_s / LOOKS)
+            if self._writing is None or self._writing is not watched:
+                watched, looks = self._writing, 0
+                continue
+            looks += 1
+            if looks == LOOKS - 1:
+                self._writing.reschedule(asyncio.get_running_loop().time())
 
     async def _commit(self, writer: Writer) -> None:
         """Commit the batch, less what storage refuses. Raises Lost."""
@@ -238,7 +260,7 @@ class Lane:
     ) -> None:
         for pause_s in (*RETRY_PAUSES_S, None):
             try:
-                async with asyncio.timeout(self._commit_timeout_s):
+                async with asyncio.timeout(None) as self._writing:
                     await writer.write(facts, messages)
                     return
             except Transient as transient:
@@ -248,6 +270,8 @@ class Lane:
                 await asyncio.sleep(pause_s)
             except TimeoutError as late:
                 raise Lost(f"no answer within {self._commit_timeout_s} s") from late
+            finally:
+                self._writing = None
 
     def _refuse(self, refused: Refused) -> None:
         """Take the offending actor's writes, here and in the queue, out and give them back."""

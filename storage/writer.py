@@ -117,7 +117,8 @@ class PostgresWriter:
 def _classified(error: asyncpg.PostgresError, closed: bool) -> Exception:
     state = error.sqlstate or ""
     reason = f"{state} {error}"
-    if closed or state.startswith(("08", "57P")):
+    # 40003 is a transaction rollback by its class, yet says that the outcome is unknown.
+    if closed or state.startswith(("08", "57P", "40003")):
         return Lost(reason)
     if state.startswith(("22", "23")):
         named = _KEY_IN_DETAIL.search(error.detail or "")
@@ -135,10 +136,14 @@ class Connector:
 
     async def __call__(self, lane: int, shards: Sequence[int]) -> PostgresWriter:
         """A writer that owns `shards`. Raises NotOurs, or what connecting raises."""
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            return await self._open(lane, shards)
+
+    async def _open(self, lane: int, shards: Sequence[int]) -> PostgresWriter:
+        # No time-out of its own: the lane watches its batches, and knows when its own loop is late.
         connection = await asyncpg.connect(
             self._dsn,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=CONNECT_TIMEOUT_S,
+            command_timeout=None,
             server_settings={
                 "application_name": f"pitboss-lane-{lane}",
                 "synchronous_commit": "on",
