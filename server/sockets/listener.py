@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import socket
 from base64 import b64decode
 from collections.abc import Callable
 from typing import Final, cast
@@ -29,6 +30,9 @@ HttpProtocolFactory = Callable[[], asyncio.Protocol]
 
 # The smallest that picows has; it grows with what a client sends. Idle connections stay small.
 _READ_BUFFER_BYTES: Final = 2_048
+# What the kernel keeps of a flood while the loop is busy elsewhere. It bounds how much of one
+# connection a turn of the loop has to work through, and how far picows' buffer grows with it.
+_RECEIVE_BUFFER_BYTES: Final = 16_384
 _HEAD_END: Final = b"\r\n\r\n"
 _WEBSOCKET_KEY_BYTES: Final = 16
 
@@ -49,11 +53,14 @@ class Listener:
     async def listen(self, host: str, port: int) -> int:
         """Listen on an address; port 0 takes a free one. The port, as it is."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: Arrival(self), host, port, backlog=_BACKLOG, reuse_address=True
-        )
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        # Every accepted connection inherits it.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
+        bound_port = cast(int, listening.getsockname()[1])
+        server = await loop.create_server(lambda: Arrival(self), sock=listening, backlog=_BACKLOG)
         self._servers.append(server)
-        return cast(int, server.sockets[0].getsockname()[1])
+        return bound_port
 
     def close(self) -> None:
         """Accept no more. Connections that are open stay."""
