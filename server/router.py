@@ -89,14 +89,16 @@ def _decode(bound: _Bound, argument: Any) -> Any:
     try:
         if argument is None:
             return bound.decode(_EMPTY)
-        if type(argument) is not msgspec.Raw:
-            return msgspec.convert(argument, bound.entry.request)
-        command = bound.decode(argument)
+        decoded = type(argument) is not msgspec.Raw
+        command = (
+            msgspec.convert(argument, bound.entry.request) if decoded else bound.decode(argument)
+        )
     except msgspec.MsgspecError as error:
         raise Failure(MALFORMED, reason=str(error)) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise Failure(MALFORMED, reason="The message is not valid JSON.") from error
-    if _NUL in bytes(argument) and _has_nul(msgspec.json.decode(argument)):
+    suspect = decoded or _NUL in bytes(argument)
+    if suspect and _has_nul(argument if decoded else msgspec.json.decode(argument)):
         raise Failure(MALFORMED, reason="A text holds the character NUL.")
     return command
 

@@ -144,6 +144,15 @@ def test_what_is_not_json_is_refused(text: str) -> None:
     assert desk.reached == []
 
 
+def test_nul_is_refused_in_a_query_as_in_a_message() -> None:
+    """The fields of a GET come decoded; PostgreSQL would fail on the NUL."""
+    desk = Desk()
+    answer = desk.ask(caller(), "wallet:history", {"currency": "US\0D"})
+    assert answer.failure is not None
+    assert answer.failure.kind is MALFORMED
+    assert desk.reached == []
+
+
 def test_a_text_that_spells_nul_without_holding_one_passes() -> None:
     desk = Desk()
     seed = raw({"client_seed": "\\u0000"})
