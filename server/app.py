@@ -56,6 +56,9 @@ OUTBOX_SWEEP_S: Final = 1.0
 TOKEN_SWEEP_S: Final = 5.0
 PASSIVATION_SWEEP_S: Final = 0.1
 PASSIVATION_LIMIT: Final = 500
+# A session that was revoked elsewhere ends its sockets here within this time.
+SESSION_CHECK_S: Final = 10.0
+SESSION_CHECK_BATCH: Final = 1_000
 SESSION_SWEEP_S: Final = 600.0
 
 
@@ -179,7 +182,13 @@ class Pitboss:
         jobs.every(OUTBOX_SWEEP_S, self._sweep_outbox)
         jobs.every(TOKEN_SWEEP_S, self.floor.check_tokens)
         jobs.every(PASSIVATION_SWEEP_S, lambda: self.node.passivate(idle_ms, PASSIVATION_LIMIT))
+        jobs.every(SESSION_CHECK_S, self._check_sessions)
         jobs.every(SESSION_SWEEP_S, self._sweep_sessions)
+
+    async def _check_sessions(self) -> None:
+        sessions = self.floor.sessions
+        for start in range(0, len(sessions), SESSION_CHECK_BATCH):
+            await self.accounts.end_revoked(sessions[start : start + SESSION_CHECK_BATCH])
 
     async def _sweep_sessions(self) -> None:
         while await self.accounts.sweep():

@@ -98,6 +98,11 @@ class Floor:
         for socket in tuple(self._by_session.get(session_id, ())):
             asyncio.get_running_loop().call_soon(socket.disconnect, disconnects.SESSION_ENDED)
 
+    @property
+    def sessions(self) -> list[UUID]:
+        """The sessions that have sockets here."""
+        return list(self._by_session)
+
     def check_tokens(self) -> None:
         """Announce tokens that end soon, and end the sockets whose token has ended."""
         now_ms = self._now_ms()

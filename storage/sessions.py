@@ -1,5 +1,6 @@
 """Sessions: families of refresh tokens, of which each works once."""
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -206,6 +207,23 @@ class SessionStore:
                 now_ms,
             )
         return found is not None
+
+    async def ended(self, session_ids: Sequence[UUID], now_ms: int) -> list[UUID]:
+        """Those of `session_ids` that are not active any more."""
+        async with borrow(self._pool) as connection:
+            rows = await connection.fetch(
+                """
+                select asked.id from unnest($1::uuid[]) as asked (id)
+                where not exists (
+                    select from sessions s join users u on u.id = s.user_id
+                    where s.id = asked.id and s.revoked_at_ms is null and s.expires_at_ms > $2
+                      and u.disabled_at_ms is null
+                )
+                """,
+                session_ids,
+                now_ms,
+            )
+        return [row["id"] for row in rows]
 
     async def sweep(self, now_ms: int) -> int:
         """Remove expired tokens, then expired sessions without tokens; answers how many rows.

@@ -28,7 +28,7 @@ class RollDice(Command, tag_field="game", tag="dice"):
 
 
 class DiceResult(Answer, tag_field="game", tag="dice"):
-    """A settled roll. `roll` is in hundredths; `payout` is 0 for a loss."""
+    """A settled roll. `roll` is in hundredths; `payout` includes the stake and is 0 for a loss."""
 
     bet_id: str
     roll: int

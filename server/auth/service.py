@@ -5,7 +5,7 @@ These are ordinary transactions, not actors: unique indexes and row locks decide
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -171,6 +171,11 @@ class Accounts:
     async def session_active(self, session_id: UUID) -> bool:
         """Whether the session is live now: one indexed query."""
         return await self._sessions.is_active(session_id, self._now_ms())
+
+    async def end_revoked(self, session_ids: Sequence[UUID]) -> None:
+        """End those sessions that were revoked elsewhere: by the command line, or another node."""
+        for session_id in await self._sessions.ended(session_ids, self._now_ms()):
+            self._end(session_id)
 
     async def authenticate(self, token: str | None) -> Identity:
         """Whom a token speaks for, its session looked up now: for sockets, which then stay open.

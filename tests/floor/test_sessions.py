@@ -52,6 +52,18 @@ async def test_log_out_ends_the_sessions_sockets_and_its_tokens(house: House) ->
     assert (await ann.http("GET", "/wallet"))[0] == 200
 
 
+async def test_a_session_revoked_elsewhere_ends_its_sockets_here(house: House) -> None:
+    ann, bob = await house.register("ann"), await house.register("bob")
+    seat, other = await ann.connect(), await bob.connect()
+    await house.pool.execute(
+        "update users set disabled_at_ms = 1 where username = $1", ann.username
+    )
+    await house.pitboss._check_sessions()
+    async with asyncio.timeout(LIMIT_S):
+        await seat.gone.wait()
+    await other.ok("wallet:get")
+
+
 async def test_a_reused_refresh_token_ends_the_session(house: House) -> None:
     ann = await house.register("ann")
     seat = await ann.connect()
