@@ -204,9 +204,9 @@ class Lane:
                 if not self._queue:
                     if self._closing:
                         return
-                    await self._sleep()
                     if lost.done():
                         raise Lost("the connection ended while nothing was written")
+                    await self._sleep()
                     continue
                 queue = self._queue
                 self._batch = [queue.popleft() for _ in range(min(MAX_BATCH, len(queue)))]
