@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from functools import wraps
-from typing import Any, Final, ParamSpec
+from typing import Any, Final, ParamSpec, TypeVar
 
 Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 # Turns of the loop in one world; a hundred times what a world takes. More: something spins.
 MAX_TURNS: Final = 2_000_000
@@ -56,6 +57,22 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """No other thread wakes this loop."""
 
 
+def run_virtually(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine on a loop of its own. What it leaves behind is cancelled."""
+    with closing(VirtualLoop()) as loop:
+        try:
+            return loop.run_until_complete(work)
+        finally:
+            loop.run_until_complete(_cancel_the_others())
+
+
+async def _cancel_the_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 def on_virtual_time(
     test: Callable[Parameters, Coroutine[Any, Any, None]],
 ) -> Callable[Parameters, None]:
@@ -63,7 +80,6 @@ def on_virtual_time(
 
     @wraps(test)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
-        with closing(VirtualLoop()) as loop:
-            loop.run_until_complete(test(*args, **kwargs))
+        run_virtually(test(*args, **kwargs))
 
     return run

@@ -5,7 +5,6 @@ import hashlib
 import logging
 from collections import Counter, deque
 from collections.abc import Sequence
-from contextlib import closing
 from random import Random
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -17,7 +16,7 @@ from tests.simulation.answers import Answers
 from tests.simulation.books import Books
 from tests.simulation.call import BrokenReply
 from tests.simulation.client import OPERATOR, Client
-from tests.simulation.loop import VirtualLoop
+from tests.simulation.loop import run_virtually
 from tests.simulation.plan import bounds_of, plan
 from tests.simulation.process import Process, shard_of
 from tests.simulation.storm import Storm
@@ -260,14 +259,7 @@ class _Logs(logging.Handler):
 
 def run(seed: int) -> Result:
     """Run the world of `seed`."""
-    with closing(VirtualLoop()) as loop:
-        try:
-            return loop.run_until_complete(_run(seed))
-        finally:
-            left = asyncio.all_tasks(loop)
-            for task in left:
-                task.cancel()
-            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    return run_virtually(_run(seed))
 
 
 async def _run(seed: int) -> Result:
