@@ -106,8 +106,8 @@ async def _show(username: str) -> None:
 def change_role(username: str, role: str) -> None:
     """Change what USERNAME may do.
 
-    It ends their sessions, so that they log in again with the new role. A socket that is open
-    keeps the old one until its token ends, mostly within 15 minutes.
+    It ends their sessions, so that they log in again with the new role. Open sockets end within
+    ten seconds.
     """
     run(_change_role(username, Role(role)))
     run(_show(username))
@@ -123,8 +123,7 @@ async def _change_role(username: str, role: Role) -> None:
 def disable(username: str) -> None:
     """Close an account: nobody logs in to it again, and its sessions end.
 
-    Its money stays where it is. A socket that is open ends with its token, mostly within 15
-    minutes.
+    Its money stays where it is. Open sockets end within ten seconds.
     """
     run(_disable(username))
     run(_show(username))
