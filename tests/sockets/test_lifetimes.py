@@ -126,6 +126,17 @@ async def test_a_namespace_that_is_asked_for_twice_is_joined_once(served: Served
         assert served.application.asked == 1
 
 
+async def test_events_that_cross_the_dismissal_of_their_socket_are_ignored(served: Served) -> None:
+    async with joined(served.port) as socket:
+        socket.text("40/chat,")
+        await served.until(lambda: served.server.sockets == 2)
+        socket.send(frame(TEXT, b'42/chat,["dismiss"]'), frame(TEXT, b'42/chat,7["echo"]'))
+        socket.text('420["echo"]')
+        heard = [await socket.packet() for _ in range(4)]
+        assert heard[2:] == ["41/chat,", "430[]"]
+        assert [name for name, _ in served.application.events] == ["dismiss", "echo"]
+
+
 async def test_the_application_s_refusals_and_faults(
     served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -187,6 +198,43 @@ async def test_a_slow_consumer_is_disconnected_and_others_are_not(door: Door) ->
         assert served.connections == 1
         # The network connection is cut when its time to close is over, though nobody reads.
         await served.until(lambda: len(served.server.engine.closing) == 0)
+
+
+@pytest.mark.parametrize("door", list(Door))
+async def test_what_waited_for_a_slow_client_comes_when_it_reads_again(door: Door) -> None:
+    async with (
+        serve(SocketOptions(max_outbound_bytes=10_000_000)) as served,
+        joined(served.port, door=door) as client,
+    ):
+        [socket] = served.application.sockets
+        client.reader._transport.pause_reading()  # type: ignore[attr-defined] # of a StreamReader
+        text = "x" * 10_000
+        sent = 0
+        while socket.connection.writable:
+            socket.emit("n", sent, text)
+            sent += 1
+            await asyncio.sleep(0)
+        socket.emit("last")
+        client.reader._transport.resume_reading()  # type: ignore[attr-defined] # of the same
+
+        assert [await client.packet() for _ in range(sent)] == [
+            f'42["n",{number},"{text}"]' for number in range(sent)
+        ]
+        assert await client.packet() == '42["last"]'
+        assert socket.connection.writable
+
+
+@pytest.mark.parametrize("door", list(Door))
+@pytest.mark.parametrize("length", [100, 9_000, 100_000])
+async def test_two_writes_in_one_tick_do_not_disturb_each_other(door: Door, length: int) -> None:
+    async with serve() as served, joined(served.port, door=door) as client:
+        connection = served.application.sockets[0].connection
+        packets = ["4" + letter * size for letter, size in (("a", length), ("b", 5), ("c", length))]
+        for packet in packets:
+            connection.send((packet.encode(),))
+            connection.flush()
+
+        assert [await client.packet() for _ in packets] == packets
 
 
 async def test_a_poller_that_does_not_poll_is_a_slow_consumer() -> None:
