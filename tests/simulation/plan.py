@@ -57,13 +57,16 @@ def plan(seed: int) -> Plan:
     def chance(most: float) -> float:
         return rng.random() * most if rng.random() < 0.5 else 0.0
 
+    max_live = rng.choice((2, 4, 100))
+    # A full process takes a new wallet only when an idle one has gone.
+    idle_ms = rng.choice((0, 50, 1_000) if max_live < 100 else (0, 50, 1_000, 30_000))
     disasters = tuple(name for name in DISASTERS if rng.random() < 0.4)
     return Plan(
         players=rng.randint(2, 5),
         hands=rng.randint(1, 3),
         commands=rng.randint(4, 14),
         lanes=rng.randint(1, 3),
-        max_live=rng.choice((2, 4, 100)),
+        max_live=max_live,
         bounds={
             (state, "MAX_RECENT_REQUESTS"): rng.choice((2, 3, 6, 1_024)),
             (node, "SNAPSHOT_EVERY"): rng.choice((1, 3, 8, 1_000)),
@@ -90,7 +93,7 @@ def plan(seed: int) -> Plan:
         broken_reply=chance(0.1),
         linger_s=rng.choice((0.0, 0.1, 2.0, 5.0)),
         notice_s=rng.choice((0.0, 0.1, 3.0)),
-        idle_ms=rng.choice((0, 50, 1_000, 30_000)),
+        idle_ms=idle_ms,
         disasters=disasters,
         disaster_every_s=rng.choice((0.3, 1.0, 4.0)),
     )
