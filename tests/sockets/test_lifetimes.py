@@ -208,18 +208,17 @@ async def test_what_waited_for_a_slow_client_comes_when_it_reads_again(door: Doo
     ):
         [socket] = served.application.sockets
         client.reader._transport.pause_reading()  # type: ignore[attr-defined] # of a StreamReader
-        text = "x" * 10_000
-        sent = 0
+        texts: list[str] = []
         while socket.connection.writable:
-            socket.emit("n", sent, text)
-            sent += 1
+            # Lengths differ, so that a frame with another's header would be noticed.
+            texts.append("x" * (9_000 + len(texts) % 1_000))
+            socket.emit("n", len(texts), texts[-1])
             await asyncio.sleep(0)
         socket.emit("last")
         client.reader._transport.resume_reading()  # type: ignore[attr-defined] # of the same
 
-        assert [await client.packet() for _ in range(sent)] == [
-            f'42["n",{number},"{text}"]' for number in range(sent)
-        ]
+        for number, text in enumerate(texts, 1):
+            assert await client.packet() == f'42["n",{number},"{text}"]'
         assert await client.packet() == '42["last"]'
         assert socket.connection.writable
 

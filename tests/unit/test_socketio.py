@@ -171,7 +171,7 @@ def test_broken_packets_have_a_name(message: bytes, reason: DisconnectReason) ->
     assert caught.value.reason is reason
 
 
-@pytest.mark.parametrize("number", ["1", "-1", "0.0", '"0"', "true", "null", "1e99"])
+@pytest.mark.parametrize("number", ["1", "-1", "0.0", '"0"', "true", "false", "null", "1e99"])
 def test_a_placeholder_names_an_attachment_there_is(number: str) -> None:
     partial = socketio.decode(b'451-["a",{"_placeholder":true,"num":%s}]' % number.encode())
     assert isinstance(partial, Partial)
