@@ -1,5 +1,6 @@
 """When a commit goes wrong: refused, lost, or refused again."""
 
+from actors.decision import Decision
 from tests.support.bench import Bench, quiet
 from tests.support.counter import Add, Added, Read, Refuse, number
 
@@ -167,7 +168,9 @@ async def test_a_message_that_is_refused_stays_in_the_outbox_for_the_sweep() -> 
     await bench.ask(2, Read())
     await bench.ask(1, Read())
     sent = bench.send(2, Add(number(1), 5, tell=1))
-    message = bench.lanes[0].writes[0].outcome.messages[0]  # type: ignore[union-attr]
+    decision = bench.lanes[0].writes[0].outcome
+    assert isinstance(decision, Decision)
+    (message,) = decision.messages
     bench.commit()
     bench.lose(lane=1)
     assert sent.given == [5]
