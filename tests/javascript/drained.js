@@ -1,8 +1,10 @@
-// A client on each transport is told that the server drains, loses it, and comes back: node drained.js URL
+// A client on each transport is told that the server drains, loses it, and comes back.
+// node drained.js URL
 import { io } from "socket.io-client";
 
 const [url] = process.argv.slice(2);
-const once = (emitter, event) => new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
+const once = (emitter, event) =>
+  new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
 
 async function drained(transport) {
   const socket = io(url, { transports: [transport], forceNew: true, reconnectionDelay: 100 });

@@ -5,7 +5,8 @@ import { io } from "socket.io-client";
 const [url, transportsJson] = process.argv.slice(2);
 const transports = JSON.parse(transportsJson);
 
-const once = (emitter, event) => new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
+const once = (emitter, event) =>
+  new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
 const open = (namespace, auth, options = {}) =>
   io(url + namespace, { transports, auth, forceNew: true, timeout: 5000, ...options });
 
