@@ -20,9 +20,11 @@ OVERDUE_MS: Final = 2_000
 MAX_DELIVERED: Final = 10_000
 
 _OVERDUE = """
-    select message_id, kind, key, command, body from outbox
-    where shard = any($1::int[]) and at_ms <= $2 order by at_ms limit $3
+    select message_id, kind, key, command, body, at_ms from outbox
+    where shard = any($1::int[]) and at_ms <= $2 and (at_ms, message_id) > ($4, $5)
+    order by at_ms, message_id limit $3
 """
+_BEGINNING: Final = (0, UUID(int=0))
 _DELETE = "delete from outbox where message_id = any($1::uuid[])"
 
 
@@ -33,11 +35,15 @@ class PostgresOutbox:
         self._pool = pool
         self._shards = list(shards)
         self._delivered: set[UUID] = set()
+        self._after = _BEGINNING
 
     async def overdue(self, limit: int) -> Sequence[Message]:
-        """The oldest messages that have waited for OVERDUE_MS, except those being deleted."""
+        """The next page of messages that have waited for OVERDUE_MS, then from the oldest again."""
         before_ms = int(time.time() * 1_000) - OVERDUE_MS
-        rows = await self._pool.fetch(_OVERDUE, self._shards, before_ms, limit)
+        rows = await self._pool.fetch(_OVERDUE, self._shards, before_ms, limit, *self._after)
+        # Page by page, so that messages nobody can take now do not hold up those behind them.
+        newest = rows[-1] if len(rows) == limit else None
+        self._after = (newest["at_ms"], newest["message_id"]) if newest else _BEGINNING
         return [message_of(row) for row in rows if row["message_id"] not in self._delivered]
 
     def forget(self, message_id: UUID) -> None:

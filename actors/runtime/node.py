@@ -31,6 +31,10 @@ SNAPSHOT_EVERY: Final = 1_000
 # How long a wallet that ran into the unique index is looked up first, so that one client's old
 # request ids cannot fail everybody's batch again and again.
 SUSPECT_MS: Final = 60_000
+# Actors that are looked at for one to let go, when another is wanted and there is no room.
+MAKE_ROOM: Final = 64
+# How long an alarm waits that could not be taken when it rang.
+RING_AGAIN_MS: Final = 1_000
 
 
 class Node:
@@ -103,7 +107,7 @@ class Node:
         lane = self._placement.lane_of(shard)
         if not lane.open:
             raise Failure(STORAGE_UNAVAILABLE)
-        if self.live >= self._max_live:
+        if self.live >= self._max_live and not self.passivate(0, MAKE_ROOM):
             raise Failure(OVERLOADED, retry_after_ms=1_000)
         actor = Actor(self.kinds[kind], key, shard, lane, self._clock())
         self._live[kind][key] = actor
@@ -338,7 +342,12 @@ class Node:
 
     def _ring(self, actor: Actor) -> None:
         if not actor.gone:
-            self.send(actor.kind.name, actor.key, Alarm(), NOBODY)
+            self.send(actor.kind.name, actor.key, Alarm(), _Rung(self, actor))
+
+    def ring_again(self, actor: Actor) -> None:
+        """An alarm could not be taken now: set it once more, unless the actor has a newer wish."""
+        if not actor.gone and not actor.alarm_ms:
+            self._alarms.set(actor, self._clock() + RING_AGAIN_MS)
 
     def drain(self) -> None:
         """Take no new actor in; those live finish what they have."""
@@ -357,21 +366,26 @@ def _trace(stage: str, actor: Actor, command: Any) -> None:
     log.debug(stage, extra={"request_id": str(request_id), **extra})
 
 
-class _Nobody:
-    """A reply that nobody waits for."""
+class _Rung:
+    """The reply to a rung alarm, which nobody waits for."""
+
+    __slots__ = ("_actor", "_node")
 
     origin = None
 
+    def __init__(self, node: Node, actor: Actor) -> None:
+        self._node = node
+        self._actor = actor
+
     def resolve(self, value: Any) -> None:
-        """Nothing to tell."""
+        """The actor has done what it wanted the alarm for."""
 
     def reject(self, failure: Failure) -> None:
-        """A refused alarm rings again when the actor next sets it, or at hydration."""
-        if not failure.kind.temporary:
+        """Refused for now, it rings again; refused for good, its rule is wrong."""
+        if failure.kind.temporary:
+            self._node.ring_again(self._actor)
+        else:
             log.error("an alarm was refused: %s", failure)
-
-
-NOBODY: Final = _Nobody()
 
 
 class Lookup:

@@ -96,7 +96,7 @@ class Outbox(Protocol):
     """Messages that were committed and not yet taken by their actor."""
 
     async def overdue(self, limit: int) -> Sequence[Message]:
-        """The oldest messages of our shards that have waited for some time."""
+        """The next messages of our shards that have waited for some time, in turns over all."""
 
     def forget(self, message_id: UUID) -> None:
         """The receiver has committed it: remove it some time soon."""

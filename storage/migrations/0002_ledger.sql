@@ -74,4 +74,4 @@ create table outbox (
     at_ms bigint not null
 );
 
-create index outbox_age on outbox (at_ms);
+create index outbox_age on outbox (at_ms, message_id);

@@ -4,6 +4,7 @@ import asyncio
 
 from actors.runtime.actor import Actor
 from actors.runtime.alarms import Alarms
+from actors.runtime.node import RING_AGAIN_MS
 from tests.simulation.loop import on_virtual_time
 from tests.support.bench import Bench, BenchLane
 from tests.support.counter import KIND, Add, Read, number
@@ -149,3 +150,15 @@ async def test_an_alarm_of_a_refused_decision_never_rings() -> None:
     bench.lanes[0].open = True
     await until(bench, 100)
     assert await bench.ask(2, Read()) == 0
+
+
+@on_virtual_time
+async def test_an_alarm_that_cannot_be_taken_now_rings_again() -> None:
+    bench = Bench(clock=loop_ms)
+    await bench.ask(2, Add(number(1), alarm_ms=50))
+    bench.lanes[0].full = True
+    await until(bench, 100)
+    assert bench.lanes[0].writes == []
+    bench.lanes[0].full = False
+    await until(bench, 60 + RING_AGAIN_MS)
+    assert await bench.ask(2, Read()) == 101
