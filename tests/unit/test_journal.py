@@ -326,7 +326,8 @@ async def test_a_fault_of_ours_is_a_loss_and_the_lane_lives(
     office.put("1a")
     await asyncio.sleep(0.1)
     assert office.told == [("lost", ["1a"])]
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    errors = [record.levelno for record in caplog.records if record.levelno >= logging.WARNING]
+    assert errors == [logging.ERROR]
     office.put("1a")
     await asyncio.sleep(0.1)
     assert office.told[1:] == [("committed", ["1a"])]
