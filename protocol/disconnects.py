@@ -10,29 +10,37 @@ import msgspec
 
 
 class DisconnectReason(msgspec.Struct, frozen=True):
-    """One reason. `name` is what applications and metrics see, `message` what a person reads."""
+    """One reason. `name` is what applications and metrics see, `message` what a person reads.
+
+    An `orderly` end is no fault of the peer's: it still gets what was queued for it.
+    """
 
     name: str
     close_code: int
     message: str
+    orderly: bool
 
 
 REASONS: Final[dict[str, DisconnectReason]] = {}
 
 
-def _reason(close_code: int, name: str, message: str) -> DisconnectReason:
-    reason = DisconnectReason(name, close_code, message)
+def _reason(close_code: int, name: str, message: str, *, orderly: bool = False) -> DisconnectReason:
+    reason = DisconnectReason(name, close_code, message, orderly)
     assert name not in REASONS, f"reason {name} is declared twice"
     REASONS[name] = reason
     return reason
 
 
 # The ordinary ends.
-CLIENT_CLOSED: Final = _reason(1000, "client_closed", "The client closed the connection.")
+CLIENT_CLOSED: Final = _reason(
+    1000, "client_closed", "The client closed the connection.", orderly=True
+)
 CLIENT_LEFT: Final = _reason(1000, "client_left", "The client left the namespace.")
 TRANSPORT_CLOSED: Final = _reason(1006, "transport_closed", "The network connection ended.")
-SERVER_CLOSED: Final = _reason(1000, "server_closed", "The server closed the connection.")
-DRAINING: Final = _reason(1012, "draining", "The server is closing. Connect again.")
+SERVER_CLOSED: Final = _reason(
+    1000, "server_closed", "The server closed the connection.", orderly=True
+)
+DRAINING: Final = _reason(1012, "draining", "The server is closing. Connect again.", orderly=True)
 INTERNAL: Final = _reason(1011, "internal", "Something went wrong on our side.")
 
 # The connection did not keep up, or nobody was there.
@@ -43,8 +51,12 @@ UPGRADE_TIMEOUT: Final = _reason(4004, "upgrade_timeout", "The upgrade was not c
 CONNECT_BACKLOG: Final = _reason(4005, "connect_backlog", "Too much was sent while connecting.")
 
 # The account's session that the socket belongs to.
-SESSION_ENDED: Final = _reason(4300, "session_ended", "The session has ended. Log in again.")
-TOKEN_EXPIRED: Final = _reason(4301, "token_expired", "The token has expired. Refresh it.")
+SESSION_ENDED: Final = _reason(
+    4300, "session_ended", "The session has ended. Log in again.", orderly=True
+)
+TOKEN_EXPIRED: Final = _reason(
+    4301, "token_expired", "The token has expired. Refresh it.", orderly=True
+)
 
 # What the client sent breaks a protocol: WebSocket, then Engine.IO, then Socket.IO.
 INVALID_TEXT: Final = _reason(1007, "invalid_text", "The text is not UTF-8.")

@@ -248,5 +248,14 @@ class Connection:
         if self._candidate is not None:
             self._candidate.close(reason)
             self._candidate = None
+        if self.transport.name == engineio.POLLING and not self.transport.writable:
+            self._leave_last_words(reason)
         self.transport.close(reason)
         self._outbound.clear()
+
+    def _leave_last_words(self, reason: DisconnectReason) -> None:
+        """The client is between two polls: if it did nothing wrong, the next one is answered."""
+        if reason is disconnects.CLIENT_CLOSED or not reason.orderly:
+            return
+        packets = [*self._outbound[: self.transport.max_packets - 1], engineio.CLOSE]
+        self.engine.leave_last_words(self.sid, packets)

@@ -31,6 +31,8 @@ class Engine:
     __slots__ = (
         "_dirty",
         "_flush_scheduled",
+        "_last_words",
+        "_last_words_due",
         "_loop",
         "_make_handler",
         "admission",
@@ -59,6 +61,11 @@ class Engine:
         self.upgrades: Deadlines[Connection] = Deadlines(
             options.upgrade_timeout_ms / 1000,
             lambda stuck, _: stuck.drop_candidate(disconnects.UPGRADE_TIMEOUT),
+        )
+        # For the next poll of sessions that have just ended, for as long as one may take to come.
+        self._last_words: dict[str, list[bytes]] = {}
+        self._last_words_due: Deadlines[str] = Deadlines(
+            options.close_timeout_ms / 1000, self._drop_last_words
         )
         # WebSockets that were told to close and have not answered.
         self.closing: Deadlines[Transport] = Deadlines(
@@ -105,6 +112,19 @@ class Engine:
         for deadlines in (self.pings, self.pongs, self.upgrades):
             deadlines.discard(connection)
         self.admission.release(connection.address)
+
+    def leave_last_words(self, sid: str, packets: list[bytes]) -> None:
+        """Keep what the next poll of an ended session is answered with."""
+        self._last_words[sid] = packets
+        self._last_words_due.add(sid)
+
+    def take_last_words(self, sid: str) -> list[bytes] | None:
+        """What a poll of an ended session is answered with, once; None if there is nothing."""
+        self._last_words_due.discard(sid)
+        return self._last_words.pop(sid, None)
+
+    def _drop_last_words(self, sid: str, _due_at: float) -> None:
+        del self._last_words[sid]
 
     def _ping(self, connection: Connection, due_at: float) -> None:
         connection.ping()
@@ -163,3 +183,4 @@ class Engine:
             transport.abort()
         for deadlines in (self.pings, self.pongs, self.upgrades, self.closing):
             deadlines.close()
+        self._last_words_due.close()

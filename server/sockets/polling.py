@@ -76,7 +76,7 @@ async def open_session(engine: Engine, address: str) -> web.Response:
     """Answer the GET that opens a session."""
     transport = Polling()
     transport.connection = engine.open(address, transport)
-    return _text(await transport.poll())
+    return text_response(await transport.poll())
 
 
 async def receive(connection: Connection) -> web.Response:
@@ -89,7 +89,7 @@ async def receive(connection: Connection) -> web.Response:
     transport = connection.transport
     assert isinstance(transport, Polling), "the session polls"
     try:
-        return _text(await transport.poll())
+        return text_response(await transport.poll())
     except asyncio.CancelledError:
         connection.close(disconnects.TRANSPORT_CLOSED)
         raise
@@ -117,8 +117,8 @@ async def send(connection: Connection, request: web.Request) -> web.Response:
             connection.receive_text(packet)
         if connection.ended is not None:
             break
-    if connection.ended in (None, disconnects.CLIENT_CLOSED):
-        return _text(b"ok")
+    if connection.ended is None or connection.ended.orderly:
+        return text_response(b"ok")
     return _error(connection.ended)
 
 
@@ -146,7 +146,8 @@ def _refuse(connection: Connection, violation: ProtocolViolation) -> web.Respons
     return _error(violation.reason)
 
 
-def _text(body: bytes) -> web.Response:
+def text_response(body: bytes) -> web.Response:
+    """An answer that carries packets, or the word that some were taken."""
     return web.Response(body=body, headers={"Content-Type": _TEXT, "Cache-Control": "no-store"})
 
 

@@ -42,6 +42,10 @@ class SocketRoutes:
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=204)
+        if request.method == hdrs.METH_GET:
+            last_words = self._engine.take_last_words(request.query.get("sid", ""))
+            if last_words is not None:
+                return polling.text_response(engineio.encode_payload(last_words))
         peer = peer_address(request.transport)
         handshake = read_handshake(self._engine, request.query, request.headers, peer)
         connection = handshake.connection

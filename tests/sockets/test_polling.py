@@ -346,6 +346,44 @@ async def test_a_session_that_ends_takes_its_candidate_along(
     assert (await poller.get())[0] == 400
 
 
+async def test_an_orderly_end_between_two_polls_is_told_by_the_next(
+    served: Served, poller: Poller
+) -> None:
+    await poller.join()
+    [socket] = served.application.sockets
+    for number in range(40):
+        socket.emit("n", number)
+    socket.disconnect(close=True)
+    assert served.connections == 0
+
+    status, body = await poller.get()
+    packets = body.split("\x1e")
+
+    assert status == 200
+    assert packets == [*(f'42["n",{number}]' for number in range(15)), "1"]
+    assert (await poller.get())[0] == 400
+
+
+async def test_last_words_are_kept_for_a_while_only() -> None:
+    async with (
+        serve(SocketOptions(close_timeout_ms=50)) as served,
+        aiohttp.ClientSession() as http,
+    ):
+        poller = Poller(http, served.url)
+        await poller.join()
+        served.application.sockets[0].disconnect(close=True)
+        await served.until(lambda: not served.server.engine._last_words)
+        assert (await poller.get())[0] == 400
+
+
+async def test_a_post_that_gets_its_sender_kicked_was_still_taken(poller: Poller) -> None:
+    await poller.join()
+
+    assert await poller.post('42["kick"]') == (200, "ok")
+    assert await poller.get() == (200, "1")
+    assert (await poller.get())[0] == 400
+
+
 async def test_a_close_packet_lets_the_poll_go(served: Served, poller: Poller) -> None:
     await poller.join()
     poll = asyncio.create_task(poller.get())
