@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Final
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 # What every record has; anything else was given as `extra` and is written as a field.
 _STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {
     "message",
@@ -32,6 +34,15 @@ class JsonFormatter(logging.Formatter):
         return json.dumps({**fields, **extra}, default=str)
 
 
+class NotThePeersFault(logging.Filter):
+    """Passes everything but aiohttp's complaints about requests that are not HTTP."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write it. Such a peer has had its 400; a traceback for each helps nobody."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not isinstance(error, HttpProcessingError)
+
+
 def configure(level: str, form: str) -> None:
     """Write logs to standard error, as `json` or as `text` for people."""
     handler = logging.StreamHandler(sys.stderr)
@@ -45,3 +56,4 @@ def configure(level: str, form: str) -> None:
     # A line for each connection would cost more than the connection.
     logging.getLogger("picows").setLevel(logging.WARNING)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    logging.getLogger("aiohttp.server").addFilter(NotThePeersFault())
