@@ -31,7 +31,8 @@ DEFAULT_PAGE: Final = 50
 # the unique index instead.
 MAX_RECENT_REQUESTS: Final = 1_024
 
-# Commands that wait for an actor while it is read from storage. More: `overloaded`.
+# Commands that wait for an actor while it is read from storage, and those of one caller that wait
+# behind one which is still being prepared. More: `overloaded`.
 MAX_INBOX: Final = 256
 
 # One Engine.IO packet, payload or attachment from a client. A full batch of bets is 30 kB; four

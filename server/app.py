@@ -16,6 +16,7 @@ from actors.kind import Rule
 from actors.runtime.node import Node
 from actors.runtime.post import Post
 from actors.wallet.rules import wallet_kind
+from protocol.bounds import MAX_BETS_PER_BATCH
 from protocol.catalogue import Rate
 from protocol.commands.dice import RollDice
 from server.allowance import Allowance
@@ -266,7 +267,8 @@ def _rates(settings: Settings) -> dict[Rate, tuple[float, int]]:
     bets, commands = settings.bets_per_second, settings.commands_per_second
     sign_ins = settings.sign_ins_per_minute
     return {
-        Rate.BETS: (bets, max(bets, 1)),
+        # A whole batch fits in at any rate, or it could never be placed.
+        Rate.BETS: (bets, max(bets, MAX_BETS_PER_BATCH)),
         Rate.COMMANDS: (commands, max(commands, 1)),
         Rate.SIGN_IN: (sign_ins / 60, sign_ins),
     }

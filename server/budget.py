@@ -41,6 +41,10 @@ class Budget:
             )
         self._left = left - cost
 
+    def put_back(self, cost: int) -> None:
+        """Give back what was taken a moment ago."""
+        self._left = min(self.burst, self._left + cost)
+
 
 class Budgets:
     """The buckets of all callers of one kind, by user or by address."""

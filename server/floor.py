@@ -88,6 +88,9 @@ class Floor:
         if socket is None or identity is None or not socket.connected:
             return
         self._forget(socket, before)
+        if identity.session_id in self._ended:
+            socket.disconnect(disconnects.SESSION_ENDED)
+            return
         self._by_session.setdefault(identity.session_id, set()).add(socket)
 
     def session_ended(self, session_id: UUID) -> None:

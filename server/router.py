@@ -7,9 +7,17 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from protocol.catalogue import COMMANDS, Entry
+from protocol.bounds import MAX_INBOX
+from protocol.catalogue import COMMANDS, Door, Entry
 from protocol.commands.auth import Role
-from protocol.errors import FORBIDDEN, MALFORMED, UNAUTHENTICATED, UNKNOWN_COMMAND, Failure
+from protocol.errors import (
+    FORBIDDEN,
+    MALFORMED,
+    OVERLOADED,
+    UNAUTHENTICATED,
+    UNKNOWN_COMMAND,
+    Failure,
+)
 from server.caller import Caller
 from server.reply import Answer
 
@@ -75,7 +83,12 @@ class Router:
             return
         if self._traced:
             self._trace(caller, command, answer, name)
-        bound.handler(caller, command, answer)
+        if caller.held is None or entry.door is not Door.ACTOR:
+            bound.handler(caller, command, answer)
+        elif len(caller.held) < MAX_INBOX:
+            caller.held.append((bound.handler, command, answer))
+        else:
+            answer.reject(Failure(OVERLOADED, retry_after_ms=1_000))
 
     def _trace(self, caller: Caller, command: Any, answer: Answer, name: str) -> None:
         request_id = getattr(command, "request_id", None)

@@ -39,12 +39,35 @@ class Work:
         """A handler that leaves the answer to `function`, except for what that raises."""
 
         def handle(caller: Caller, command: Any, answer: Answer) -> None:
-            if len(self._tasks) >= MAX_TASKS:
-                answer.reject(Failure(OVERLOADED, retry_after_ms=1_000))
-                return
-            self._start(_guarded(function(caller, command, answer), answer))
+            if self._admits(answer):
+                self._start(_guarded(function(caller, command, answer), answer))
 
         return handle
+
+    def preparing(self, function: Callable[[Caller, Any, Answer], Awaitable[None]]) -> Handler:
+        """Like `acting`, for a command that looks something up on its way to an actor.
+
+        What the same caller sends to actors meanwhile waits behind it, so that order is kept.
+        """
+
+        async def act(caller: Caller, command: Any, answer: Answer) -> None:
+            try:
+                await function(caller, command, answer)
+            finally:
+                caller.release()
+
+        def handle(caller: Caller, command: Any, answer: Answer) -> None:
+            if self._admits(answer):
+                caller.hold()
+                self._start(_guarded(act(caller, command, answer), answer))
+
+        return handle
+
+    def _admits(self, answer: Answer) -> bool:
+        if len(self._tasks) < MAX_TASKS:
+            return True
+        answer.reject(Failure(OVERLOADED, retry_after_ms=1_000))
+        return False
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

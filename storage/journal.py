@@ -18,9 +18,10 @@ from actors.runtime.ports import Write
 
 log = logging.getLogger(__name__)
 
-# Decisions that wait for a commit, two full batches: what waits longer is better asked again. Above
-# it commands are refused as `overloaded`, which costs less than deciding them.
-MAX_QUEUE: Final = 4_000
+# Decisions that wait for a commit. One turn of the loop may bring thousands after a pause, and five
+# batches take half a second: what waits longer is better asked again. Above it commands are
+# refused as `overloaded`, which costs less than deciding them.
+MAX_QUEUE: Final = 10_000
 # Rows in one transaction. Larger ones gain nothing and delay the first answer in them.
 MAX_BATCH: Final = 2_000
 # Rounds of removing an offending actor and writing the rest. An attacker would need that many

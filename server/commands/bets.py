@@ -46,9 +46,12 @@ class BetCommands:
         }
 
     def _place(self, caller: Caller, command: PlaceBets, answer: Answer) -> None:
+        budget = caller.budgets[Rate.BETS]
+        # The router took one for the message; what counts is each bet of it, all at once, so that
+        # who comes back when told has enough.
+        budget.put_back(1)
         try:
-            # The router took one for the message; each further bet counts as well.
-            caller.budgets[Rate.BETS].take(len(command.bets) - 1, self._clock_s())
+            budget.take(len(command.bets), self._clock_s())
         except Failure as failure:
             answer.reject(failure)
             return

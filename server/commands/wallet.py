@@ -36,9 +36,9 @@ class WalletCommands:
         return {
             "wallet:get": own_wallet(self._node),
             "wallet:history": work.answering(self._history),
-            "wallet:tip": work.acting(self._tip),
-            "wallet:deposit": work.acting(self._deposit),
-            "wallet:withdraw": work.acting(self._withdraw),
+            "wallet:tip": work.preparing(self._tip),
+            "wallet:deposit": work.preparing(self._deposit),
+            "wallet:withdraw": work.preparing(self._withdraw),
             "wallet:faucet": self._faucet,
         }
 

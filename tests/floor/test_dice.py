@@ -1,11 +1,13 @@
 """Bets over sockets and HTTP: once each, verifiable, and within the rules."""
 
+import asyncio
 import hashlib
 import hmac
 from typing import Any
 
 import pytest
 
+from protocol.bounds import MAX_BETS_PER_BATCH
 from tests.floor.house import House, Seat, bet, request_id
 
 
@@ -130,14 +132,16 @@ class TestRates:
         ann = await house.guest()
         await ann.pull()
         seat = await ann.connect()
-        answers = [await seat.call("dice:roll", bet()) for _ in range(12)]
+        answers = await asyncio.gather(
+            *(seat.call("dice:roll", bet(stake=1)) for _ in range(MAX_BETS_PER_BATCH + 20))
+        )
         refused = [answer["error"] for answer in answers if not answer["success"]]
         assert refused
         assert {error["code"] for error in refused} == {"rate_limited"}
         assert refused[0]["temporary"]
         assert refused[0]["details"]["limit_per_second"] == 5
         assert 0 < refused[0]["details"]["retry_after_ms"] <= 1_000
-        batch = await seat.call("bets:place", {"bets": [bet() for _ in range(6)]})
+        batch = await seat.call("bets:place", {"bets": [bet() for _ in range(60)]})
         assert batch["error"]["code"] == "rate_limited"
         # Other commands have a budget of their own.
         await seat.ok("wallet:get")
@@ -146,7 +150,7 @@ class TestRates:
         ann = await house.guest()
         await ann.pull()
         statuses = set()
-        for _ in range(8):
+        for _ in range(MAX_BETS_PER_BATCH + 10):
             status, answer = await ann.http("POST", "/dice/roll", bet(request_id=request_id()))
             statuses.add((status, answer.get("error", {}).get("code")))
         assert statuses == {(200, None), (429, "rate_limited")}

@@ -1,5 +1,6 @@
 """Money over sockets and HTTP: tips, adjustments, histories, and who hears of them."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -38,6 +39,24 @@ async def test_a_tip_leaves_one_wallet_and_arrives_in_another(house: House) -> N
     history = await receiver.ok("wallet:history", {})
     assert [entry["kind"] for entry in history["entries"]] == ["tip_received"]
     assert history["entries"][0]["counterparty"] == ann.user_id
+
+
+async def test_commands_of_one_socket_keep_their_order_behind_a_look_up(house: House) -> None:
+    ann, bob = await house.register("ann"), await house.register("bob")
+    await ann.pull("USD")
+    seat = await ann.connect()
+    tip = {"to": bob.username, "currency": "USD", "amount": 100_000, "request_id": request_id()}
+    again = {**tip, "amount": 1, "request_id": request_id()}
+    # The receiver's name has to be looked up, which the bet and the wallet's reading do not need.
+    answers = await asyncio.gather(
+        seat.call("wallet:tip", tip),
+        seat.call("dice:roll", bet(currency="USD")),
+        seat.call("wallet:tip", again),
+        seat.call("wallet:get"),
+    )
+    assert answers[0]["data"]["seq"] == 2
+    assert [answer["error"]["code"] for answer in answers[1:3]] == ["insufficient_balance"] * 2
+    assert answers[3]["data"]["seq"] == 2
 
 
 async def test_tips_that_cannot_be(house: House) -> None:

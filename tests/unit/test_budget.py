@@ -57,3 +57,13 @@ def test_the_caller_unheard_for_longest_is_forgotten(monkeypatch: pytest.MonkeyP
     budgets.of("c")
     assert budgets.of("a") is first
     assert budgets.of("b") is not second
+
+
+def test_what_is_put_back_can_be_taken_again_but_no_more_than_the_burst() -> None:
+    bucket = Budget(1, 2, now_s=0.0)
+    bucket.take(1, 0.0)
+    bucket.put_back(1)
+    bucket.put_back(1)
+    bucket.take(2, 0.0)
+    with pytest.raises(Failure):
+        bucket.take(1, 0.0)

@@ -8,12 +8,14 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from protocol.bounds import MAX_INBOX
 from protocol.catalogue import COMMANDS, Rate
 from protocol.commands.auth import Role
 from protocol.commands.dice import RollDice
 from protocol.errors import (
     FORBIDDEN,
     MALFORMED,
+    OVERLOADED,
     RATE_LIMITED,
     UNAUTHENTICATED,
     UNKNOWN_COMMAND,
@@ -191,3 +193,24 @@ def test_a_router_is_complete_or_not_at_all() -> None:
         Router({name: lambda *_: None for name in COMMANDS if name != "dice:roll"}, lambda: 0.0)
     with pytest.raises(ValueError, match="dice:cheat"):
         Router({name: lambda *_: None for name in [*COMMANDS, "dice:cheat"]}, lambda: 0.0)
+
+
+def test_commands_for_actors_wait_behind_one_that_is_prepared() -> None:
+    desk, busy = Desk(), caller()
+    busy.hold()
+    held = desk.ask(busy, "dice:roll", raw(bet()))
+    assert desk.ask(busy, "wallet:history", None).value == "wallet:history"
+    assert (held.value, len(desk.reached)) == (None, 1)
+    busy.release()
+    assert held.value == "dice:roll"
+
+
+def test_what_waits_is_bounded() -> None:
+    desk, busy = Desk(), caller()
+    busy.hold()
+    waiting = [desk.ask(busy, "wallet:get", None) for _ in range(MAX_INBOX)]
+    refused = desk.ask(busy, "wallet:get", None)
+    assert refused.failure is not None
+    assert refused.failure.kind is OVERLOADED
+    busy.release()
+    assert {answer.value for answer in waiting} == {"wallet:get"}
