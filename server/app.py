@@ -61,6 +61,11 @@ PASSIVATION_LIMIT: Final = 500
 SESSION_CHECK_S: Final = 10.0
 SESSION_CHECK_BATCH: Final = 1_000
 SESSION_SWEEP_S: Final = 600.0
+# Idle HTTP connections are closed after this: later than nginx lets go of them (60 s), so that a
+# proxy never sends a request into a connection that is just being closed.
+KEEPALIVE_S: Final = 75.0
+# aiohttp would take zero seconds for no limit at all.
+LEAST_SHUTDOWN_S: Final = 0.05
 
 
 def now_ms() -> int:
@@ -162,12 +167,18 @@ class Pitboss:
 
     async def start(self) -> int:
         """Own the shards, listen, and return the port."""
-        # One after the other: two nodes that start together cannot win a lane each and both wait.
-        for lane in self.storage.journal.lanes:
-            self._lanes.append(asyncio.create_task(lane.run()))
+        journal = self.storage.journal
+        for lane, writer in zip(journal.lanes, await journal.win(), strict=True):
+            self._lanes.append(asyncio.create_task(lane.run(writer)))
             await lane.wait_open()
         self._start_jobs()
-        self._runner = web.AppRunner(self._web_app(), access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            self._web_app(),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=max(self.settings.drain_seconds, LEAST_SHUTDOWN_S),
+            keepalive_timeout=KEEPALIVE_S,
+        )
         await self._runner.setup()
         server = self._runner.server
         assert server is not None

@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 # How often a closed journal has the embedded PostgreSQL looked after.
 REVIVE_S: Final = 0.25
 
+RIVAL_CHECK_S: Final = 0.5
+# Whoever started us may start us again: we then stand by.
+EXIT_OUSTED: Final = 1
+
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -46,7 +50,10 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
 
 
 async def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT, drain, and return the exit code: 0 for an orderly end."""
+    """Serve until SIGTERM or SIGINT, drain, and return the exit code.
+
+    It is 0 for an orderly end, and EXIT_OUSTED if another process has taken over.
+    """
     logs.configure(settings.log_level, settings.log_format)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -60,14 +67,23 @@ async def serve(settings: Settings) -> int:
             pitboss = Pitboss(settings, postgres.dsn, pool)
             if postgres.embedded is not None:
                 pitboss.jobs.every(REVIVE_S, _reviver(pitboss, postgres.embedded))
-            await _run(pitboss, stopping)
+            ousted = await _run(pitboss, stopping)
         finally:
             pool.terminate()
     log.info("closed in good order")
-    return 0
+    return EXIT_OUSTED if ousted else 0
 
 
-async def _run(pitboss: Pitboss, stopping: asyncio.Event) -> None:
+async def _run(pitboss: Pitboss, stopping: asyncio.Event) -> bool:
+    """Serve until asked to stop, or until another process has taken the shards over: then True."""
+    journal = pitboss.storage.journal
+
+    def look_for_rival() -> None:
+        if journal.ousted:
+            log.error("another process owns this node's shards now: leaving the floor to it")
+            stopping.set()
+
+    pitboss.jobs.every(RIVAL_CHECK_S, look_for_rival)
     started = asyncio.ensure_future(pitboss.start())
     stopped = asyncio.ensure_future(stopping.wait())
     try:
@@ -77,9 +93,11 @@ async def _run(pitboss: Pitboss, stopping: asyncio.Event) -> None:
             await stopped
     finally:
         log.info("draining")
+        ousted = journal.ousted
         started.cancel()
         stopped.cancel()
         await pitboss.stop()
+    return ousted
 
 
 def _reviver(pitboss: Pitboss, embedded: EmbeddedPostgres) -> Callable[[], Awaitable[None]]:

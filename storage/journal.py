@@ -33,6 +33,11 @@ LOOKS: Final = 10
 RETRY_PAUSES_S: Final = (0.005, 0.02, 0.08)
 # Pauses between tries to connect or to win the locks, in seconds; the last one repeats.
 CONNECT_PAUSES_S: Final = (0.05, 0.1, 0.2, 0.5)
+# Between two tries of a standby: longer than an owner's longest pause, so that an owner that lost a
+# connection wins its own shards back.
+STANDBY_PAUSE_S: Final = 1.0
+# An owner whose backend lingers sees its own locks for a moment; a rival keeps them.
+OUSTED_AFTER_S: Final = 3.0
 
 
 class Refused(Exception):  # noqa: N818 - named for what storage did
@@ -45,6 +50,10 @@ class Refused(Exception):  # noqa: N818 - named for what storage did
 
 class Transient(Exception):  # noqa: N818 - named for what it is
     """The batch was not written, the connection lives, and trying again may help."""
+
+
+class NotOurs(Exception):  # noqa: N818 - not an error: somebody else owns the shards
+    """Another process holds some of the shards, or they cannot be held on this connection."""
 
 
 class Lost(Exception):  # noqa: N818 - named for what happened
@@ -112,6 +121,8 @@ class Lane:
         self._batch: Sequence[Write] = ()
         self._wake: asyncio.Future[None] | None = None
         self._writing: asyncio.Timeout | None = None
+        # Since when another process has had our shards, in the loop's time.
+        self._rival_since_s: float | None = None
         self._opened = asyncio.Event()
         self._closing = False
 
@@ -142,12 +153,27 @@ class Lane:
         """Until the lane's shards are ours."""
         await self._opened.wait()
 
-    async def run(self) -> None:
-        """Own the shards and write batches until closed; after a loss, win them again."""
+    @property
+    def ousted(self) -> bool:
+        """Whether another process has had our shards for longer than an accident takes."""
+        since_s = self._rival_since_s
+        now_s = asyncio.get_running_loop().time()
+        return since_s is not None and now_s - since_s > OUSTED_AFTER_S
+
+    async def connect(self) -> Writer:
+        """Win the shards, if nobody has them. Raises NotOurs, or what connecting raises."""
+        return await self._connect(self.number, self.shards)
+
+    async def run(self, writer: Writer | None = None) -> None:
+        """Own the shards and write batches until closed; after a loss, win them again.
+
+        `writer` is one that owns them already.
+        """
         while not self._closing:
-            writer = await self._acquire()
+            writer = writer or await self._acquire()
             if writer is None:
                 return
+            self._own()
             flushed = False
             try:
                 await self._write_until_closed(writer)
@@ -164,6 +190,13 @@ class Lane:
                 await writer.close()
             else:
                 writer.terminate()
+            writer = None
+
+    def _own(self) -> None:
+        self._rival_since_s = None
+        self.open = True
+        self._opened.set()
+        log.info("lane %d owns %d shards", self.number, len(self.shards))
 
     def close(self) -> None:
         """Write what is queued, then end `run`. Nothing may be appended afterwards."""
@@ -182,19 +215,21 @@ class Lane:
         tries = 0
         while not self._closing:
             try:
-                writer = await self._connect(self.number, self.shards)
+                return await self.connect()
             except Exception as error:  # noqa: BLE001 - whatever stands in the way, try again
+                self._note_rival(error)
                 if tries % 20 == 0:
                     log.warning("lane %d waits for its shards: %s", self.number, error)
                 pause_s = CONNECT_PAUSES_S[min(tries, len(CONNECT_PAUSES_S) - 1)]
                 tries += 1
                 await asyncio.sleep(pause_s)
-            else:
-                self.open = True
-                self._opened.set()
-                log.info("lane %d owns %d shards", self.number, len(self.shards))
-                return writer
         return None
+
+    def _note_rival(self, error: Exception) -> None:
+        if not isinstance(error, NotOurs):
+            self._rival_since_s = None
+        elif self._rival_since_s is None:
+            self._rival_since_s = asyncio.get_running_loop().time()
 
     async def _write_until_closed(self, writer: Writer) -> None:
         lost = asyncio.ensure_future(writer.lost())
@@ -311,6 +346,33 @@ class Journal:
         """Tell every lane who is told what became of its writes."""
         for lane in self.lanes:
             lane.bind(listener)
+
+    async def win(self) -> list[Writer]:
+        """Writers of all lanes, once nobody else has any of their shards.
+
+        All or none: two processes that each held a part would keep each other from serving.
+        """
+        while True:
+            writers: list[Writer] = []
+            try:
+                for lane in self.lanes:
+                    writers.append(await lane.connect())  # noqa: PERF401 - kept if one fails
+            except Exception as error:  # noqa: BLE001 - whatever stands in the way, try again
+                log.info("standing by: %s", error)
+                for writer in writers:
+                    await writer.close()
+                await asyncio.sleep(STANDBY_PAUSE_S)
+            except asyncio.CancelledError:
+                for writer in writers:
+                    writer.terminate()
+                raise
+            else:
+                return writers
+
+    @property
+    def ousted(self) -> bool:
+        """Whether another process has taken over."""
+        return any(lane.ousted for lane in self.lanes)
 
     @property
     def open(self) -> bool:

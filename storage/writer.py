@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from storage.journal import Lost, Posted, Refused, Transient
+from storage.journal import Lost, NotOurs, Posted, Refused, Transient
 from storage.rows import OUTBOX_COLUMNS, Table, message_row
 
 # The first half of every shard lock's name ("PBOS"), so that other users of the database keep
@@ -35,10 +35,6 @@ _BACKEND = """
 _END_BACKEND = """
     select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and backend_start = $2
 """
-
-
-class NotOurs(Exception):  # noqa: N818 - not an error: somebody else owns the shards
-    """Another process holds some of the shards, or they cannot be held on this connection."""
 
 
 class PostgresWriter:

@@ -13,8 +13,7 @@ from actors.decision import Message
 from actors.wallet.commands import ReceiveTip
 from actors.wallet.facts import BET, DEPOSIT, Bet, Entry, SeedPair, SeedPairIssued
 from protocol.bounds import MAX_MINOR
-from storage.journal import Connect, Lost, Refused, Transient, Writer
-from storage.writer import NotOurs
+from storage.journal import Connect, Lost, NotOurs, Refused, Transient, Writer
 from tests.contract.storages import InPostgres, Storage, contents
 
 SHARDS = (0, 1, 2)

@@ -12,9 +12,8 @@ from actors.kind import Kind
 from actors.runtime.ports import Stored
 from actors.wallet.facts import Entry, SeedPairIssued
 from protocol.bounds import MAX_RECENT_REQUESTS
-from storage.journal import Lost, Posted, Transient
+from storage.journal import Lost, NotOurs, Posted, Transient
 from storage.outbox import OVERDUE_MS
-from storage.writer import NotOurs
 from tests.support.memory_database import Backend, MemoryDatabase
 
 
