@@ -1,5 +1,6 @@
 """Every command of the catalogue that has a route, over HTTP with a Bearer token."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from server.sockets.listener import peer_address
 
 _ENCODER: Final = msgspec.json.Encoder()
 _BEARER: Final = "bearer "
+# From the head of a request to the end of its body, as long-polling has it. Slower: `malformed`.
+BODY_LIMIT_S: Final = 10.0
 
 HttpHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -81,11 +84,20 @@ async def _argument(request: web.Request, entry: Entry) -> Any:
             return msgspec.to_builtins(msgspec.convert(fields, entry.request, strict=False))
         except msgspec.ValidationError as error:
             raise Failure(MALFORMED, reason=str(error)) from error
+    body = await _body(request)
+    return msgspec.Raw(body) if body.strip() else None
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body, bounded in bytes by the application and in time here."""
     try:
-        body = await request.read()
+        async with asyncio.timeout(BODY_LIMIT_S):
+            return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise Failure(TOO_LARGE, limit=error.body) from error
-    return msgspec.Raw(body) if body.strip() else None
+    except TimeoutError as error:
+        reason = f"the body did not arrive within {BODY_LIMIT_S:g} s"
+        raise Failure(MALFORMED, reason=reason) from error
 
 
 def respond(status: int, body: Success | Refusal) -> web.Response:
