@@ -106,9 +106,14 @@ class BenchOutbox:
 class Bench:
     """A node of counters on two lanes: even keys on the first, odd keys on the second."""
 
-    def __init__(self, max_live: int = 100, clock: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self,
+        max_live: int = 100,
+        clock: Callable[[], int] | None = None,
+        store: BenchStore | None = None,
+    ) -> None:
         self.lanes = [BenchLane(), BenchLane()]
-        self.store = BenchStore()
+        self.store = store or BenchStore()
         self.outbox = BenchOutbox()
         self.post = Post(self.outbox)
         self.happened: list[Any] = []
