@@ -76,7 +76,7 @@ class Engine:
         """Open a session that admission has just let in, and queue its open packet."""
         connection = Connection(self, secrets.token_urlsafe(SID_BYTES), address, transport)
         self.connections[connection.sid] = connection
-        self.admission.enter(address)
+        self.admission.sessions.enter(address)
         self.counters.opened += 1
         self.counters.open_by_transport[transport.name] += 1
         self.pings.add(connection)
@@ -111,7 +111,7 @@ class Engine:
         self.counters.disconnects[reason.name] += 1
         for deadlines in (self.pings, self.pongs, self.upgrades):
             deadlines.discard(connection)
-        self.admission.release(connection.address)
+        self.admission.sessions.release(connection.address)
 
     def leave_last_words(self, sid: str, packets: list[bytes]) -> None:
         """Keep what the next poll of an ended session is answered with."""

@@ -48,10 +48,17 @@ def read_handshake(
 
 def error_response(failure: Failure) -> web.Response:
     """A refusal as clients read it: a numbered error, and when to come back where that helps."""
+    return web.Response(
+        status=failure.kind.status,
+        body=msgspec.json.encode(body(failure)),
+        headers=error_headers(failure),
+    )
+
+
+def error_headers(failure: Failure) -> dict[str, str]:
+    """The headers of a refusal."""
     headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}
     retry_after_ms = failure.details.get("retry_after_ms")
     if retry_after_ms is not None:
         headers["Retry-After"] = str(-(-retry_after_ms // 1000))
-    return web.Response(
-        status=failure.kind.status, body=msgspec.json.encode(body(failure)), headers=headers
-    )
+    return headers

@@ -24,6 +24,8 @@ from protocol.errors import Failure
 from server.sockets.deadlines import Deadlines
 from server.sockets.engine import Engine
 from server.sockets.handshake import Handshake, read_handshake
+from server.sockets.places import Places
+from server.sockets.refused import Refused
 from server.sockets.websocket import LOGGER, WebSocket
 
 HttpProtocolFactory = Callable[[], asyncio.Protocol]
@@ -35,6 +37,13 @@ _READ_BUFFER_BYTES: Final = 2_048
 _RECEIVE_BUFFER_BYTES: Final = 16_384
 _HEAD_END: Final = b"\r\n\r\n"
 _WEBSOCKET_KEY_BYTES: Final = 16
+# A session that polls has a GET waiting while a POST brings packets.
+_HTTP_PER_SESSION: Final = 2
+# A browser opens as many to one host for pages and calls.
+_HTTP_PER_BROWSER: Final = 6
+# Connections at a time that are being told why there is no room. More are cut off unheard: it is a
+# flood then, and telling must not become the load.
+MAX_REFUSING: Final = 1_000
 
 
 class Listener:
@@ -46,9 +55,17 @@ class Listener:
         self.peeking: Deadlines[Arrival] = Deadlines(
             engine.options.request_timeout_ms / 1000, lambda slow, _: slow.abort()
         )
-        self._servers: list[asyncio.Server] = []
+        options = engine.options
         # Connections that are aiohttp's, or nobody's yet.
-        self.arrived = 0
+        self.places = Places(
+            options.max_http_connections,
+            _HTTP_PER_SESSION * options.max_connections_per_ip + _HTTP_PER_BROWSER,
+            options.retry_after_ms,
+        )
+        self.refusing: Deadlines[Refused] = Deadlines(
+            options.close_timeout_ms / 1000, lambda slow, _: slow.abort()
+        )
+        self._servers: list[asyncio.Server] = []
 
     async def listen(self, host: str, port: int) -> int:
         """Listen on an address; port 0 takes a free one. The port, as it is."""
@@ -68,7 +85,25 @@ class Listener:
             server.close()
         for waiting in self.peeking.running():
             waiting.abort()
+        for refused in self.refusing.running():
+            refused.abort()
         self.peeking.close()
+        self.refusing.close()
+
+    def counted_address(self, transport: asyncio.Transport) -> str | None:
+        """The address that a connection counts for; None if it is a proxy, which has many users."""
+        peer = peer_address(transport)
+        return None if peer in self.engine.options.trusted_proxies else peer
+
+    def refuse(self, transport: asyncio.Transport, failure: Failure) -> None:
+        """Tell a new connection why it may not stay, and close it."""
+        self.engine.counters.refused[failure.kind.code] += 1
+        refused = Refused(self, transport, failure)
+        transport.set_protocol(refused)
+        if len(self.refusing) < MAX_REFUSING:
+            self.refusing.add(refused)
+        else:
+            refused.abort()
 
 
 # A reconnecting crowd arrives within a second; the kernel cuts this to its own bound.
@@ -83,10 +118,11 @@ class Arrival(asyncio.Protocol):
     front and passes everything on, so that its connections are counted.
     """
 
-    __slots__ = ("_data", "_http", "_listener", "_transport")
+    __slots__ = ("_address", "_data", "_http", "_listener", "_transport")
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
+        self._address: str | None = None
         self._data = b""
         self._http: asyncio.Protocol | None = None
         self._transport: asyncio.Transport | None = None
@@ -94,11 +130,15 @@ class Arrival(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the time for the first request, if there is room for one more."""
         self._transport = cast(asyncio.Transport, transport)
-        self._listener.arrived += 1
-        if self._listener.arrived > self._listener.engine.options.max_http_connections:
-            self._transport.abort()
-        else:
-            self._listener.peeking.add(self)
+        listener = self._listener
+        self._address = listener.counted_address(self._transport)
+        try:
+            listener.places.check(self._address)
+        except Failure as failure:
+            listener.refuse(self._transport, failure)
+            return
+        listener.places.enter(self._address)
+        listener.peeking.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Wait for the end of the head; from then on aiohttp gets everything."""
@@ -130,7 +170,7 @@ class Arrival(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The network connection has ended."""
-        self._listener.arrived -= 1
+        self._listener.places.release(self._address)
         self._listener.peeking.discard(self)
         if self._http is not None:
             self._http.connection_lost(exc)
@@ -154,7 +194,7 @@ class Arrival(asyncio.Protocol):
         handshake = self._handshake(upgrade, transport)
         if handshake is None:
             return False
-        self._listener.arrived -= 1
+        self._listener.places.release(self._address)
         socket = WebSocket(self._listener.engine, handshake.address, handshake.connection)
         protocol = _picows_protocol(socket, self._listener.engine.options.max_payload_bytes)
         transport.set_protocol(protocol)

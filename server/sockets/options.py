@@ -25,7 +25,7 @@ class SocketOptions:
     # Sessions, at 10 kB each when idle; more are told `overloaded`.
     max_connections: int = 20_000
     # Network connections that carry HTTP, polls included, or have not said what they carry. They
-    # come and go; more are cut off unheard.
+    # come and go; more are told `overloaded`.
     max_http_connections: int = 20_000
     # A household or a small office behind one address; more are told `too_many_connections`.
     max_connections_per_ip: int = 200

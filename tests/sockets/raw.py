@@ -111,9 +111,9 @@ class Door(Enum):
 
 
 @asynccontextmanager
-async def raw(port: int) -> AsyncIterator[RawSocket]:
+async def raw(port: int, from_address: str = "127.0.0.1") -> AsyncIterator[RawSocket]:
     """A network connection, and nothing said yet."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(from_address, 0))
     try:
         yield RawSocket(reader, writer)
     finally:

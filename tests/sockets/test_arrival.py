@@ -2,14 +2,24 @@
 
 import asyncio
 import json
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
 from protocol.bounds import MAX_FIRST_REQUEST_BYTES
+from server.sockets import listener
 from server.sockets.options import SocketOptions
 from tests.sockets.application import Served, serve
-from tests.sockets.raw import Door, frame, joined, raw, session, upgrade_request, websocket
+from tests.sockets.raw import (
+    Door,
+    RawSocket,
+    frame,
+    joined,
+    raw,
+    session,
+    upgrade_request,
+    websocket,
+)
 
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
@@ -98,7 +108,7 @@ async def test_a_head_without_end_is_refused_at_its_bound(served: Served) -> Non
     async with raw(served.port) as socket:
         socket.send(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * MAX_FIRST_REQUEST_BYTES)
         assert b" 400 Bad Request\r\n" in await socket.head()
-    await served.until(lambda: served.listener.arrived == 0)
+    await served.until(lambda: served.listener.places.taken == 0)
 
 
 async def test_a_first_request_that_never_ends_is_cut_off() -> None:
@@ -107,14 +117,14 @@ async def test_a_first_request_that_never_ends_is_cut_off() -> None:
         # The cut shows as an end or as a reset.
         with suppress(ConnectionError):
             assert await socket.rest() == b""
-        await served.until(lambda: served.listener.arrived == 0)
+        await served.until(lambda: served.listener.places.taken == 0)
 
 
 async def test_a_peer_that_leaves_before_it_says_anything_is_forgotten(served: Served) -> None:
     async with raw(served.port) as socket:
-        await served.until(lambda: served.listener.arrived == 1)
+        await served.until(lambda: served.listener.places.taken == 1)
         socket.writer.close()
-        await served.until(lambda: served.listener.arrived == 0)
+        await served.until(lambda: served.listener.places.taken == 0)
     assert len(served.listener.peeking) == 0
 
 
@@ -127,14 +137,71 @@ async def test_connections_that_carry_http_are_counted_and_bounded() -> None:
         await first.read_page()
         await second.read_page()
         async with raw(served.port) as third:
-            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-                await third.read_page()
+            third.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            await expect_refusal(third, 503, "overloaded", limit=2)
         await first.read_page()
         second.writer.close()
-        await served.until(lambda: served.listener.arrived == 1)
+        await served.until(lambda: served.listener.places.taken == 1)
         async with joined(served.port):
             # A WebSocket is picows' now, and counts as a session instead.
-            await served.until(lambda: served.listener.arrived == 1)
+            await served.until(lambda: served.listener.places.taken == 1)
+
+
+async def expect_refusal(socket: RawSocket, status: int, code: str, limit: int) -> None:
+    """Read a refusal to its end: the limit, and when to come back."""
+    head, content = (await socket.rest()).split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nRetry-After: 5\r\n" in head
+    error = json.loads(content)
+    assert error["code"] == code
+    assert error["details"] == {"limit": limit, "retry_after_ms": 5_000}
+
+
+async def test_connections_from_one_address_are_bounded() -> None:
+    # One session may poll with two connections, and a browser has six more.
+    options = SocketOptions(max_connections_per_ip=1)
+    async with serve(options) as served, AsyncExitStack() as crowd:
+        for _ in range(8):
+            socket = await crowd.enter_async_context(raw(served.port))
+            socket.send(b"POST /socket.io/ HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n{")
+        await served.until(lambda: served.listener.places.taken == 8)
+        async with raw(served.port) as ninth:
+            ninth.send(upgrade_request())
+            await expect_refusal(ninth, 429, "too_many_connections", limit=8)
+        assert served.server.counters.refused["too_many_connections"] == 1
+        async with raw(served.port, from_address="127.0.0.2") as neighbour:
+            await neighbour.read_page()
+
+
+async def test_a_trusted_proxy_is_no_address_of_one_user() -> None:
+    options = SocketOptions(max_connections_per_ip=1, trusted_proxies=frozenset({"127.0.0.1"}))
+    async with serve(options) as served, AsyncExitStack() as crowd:
+        for _ in range(20):
+            socket = await crowd.enter_async_context(raw(served.port))
+            await socket.read_page()
+
+
+async def test_who_is_refused_is_heard_for_a_bounded_time() -> None:
+    options = SocketOptions(max_http_connections=0, close_timeout_ms=50)
+    async with serve(options) as served, raw(served.port) as silent, raw(served.port) as endless:
+        endless.send(b"GET / HTTP/1.1\r\n")
+        for socket in (silent, endless):
+            with suppress(ConnectionError):  # the cut shows as an end or as a reset
+                await socket.rest()
+        await served.until(lambda: served.server.counters.refused["overloaded"] == 2)
+        await served.until(lambda: len(served.listener.refusing) == 0)
+
+
+async def test_a_flood_of_refusals_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "MAX_REFUSING", 1)
+    async with serve(SocketOptions(max_http_connections=0)) as served, raw(served.port) as told:
+        await served.until(lambda: len(served.listener.refusing) == 1)
+        async with raw(served.port) as unheard:
+            with suppress(ConnectionError):
+                unheard.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+                assert await unheard.rest() == b""
+        told.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        await expect_refusal(told, 503, "overloaded", limit=0)
 
 
 @pytest.mark.parametrize("door", list(Door))

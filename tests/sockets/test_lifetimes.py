@@ -301,7 +301,7 @@ async def test_a_handshake_that_fails_is_not_counted(served: Served) -> None:
         async with raw(served.port) as socket:
             socket.send(upgrade_request().replace(right, wrong))
             assert (await socket.head()).startswith(b"HTTP/1.1 400 ")
-    assert served.server.engine.admission._total == 0
+    assert served.server.engine.admission.sessions.taken == 0
 
 
 async def test_the_drain_tells_everybody_and_lets_nobody_in(served: Served) -> None:

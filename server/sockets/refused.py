@@ -1,0 +1,58 @@
+"""A network connection that there is no room for: it is told so, once it has asked something."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from protocol.errors import Failure, body
+from server.sockets.handshake import error_headers
+
+if TYPE_CHECKING:
+    from server.sockets.listener import Listener
+
+
+class Refused(asyncio.Protocol):
+    """Answers whatever is asked with one numbered error, and reads on until the peer has closed.
+
+    A client takes an answer only after its request, and closing before everything was read could
+    tear the answer down on its way. The listener bounds both the time of that and the number.
+    """
+
+    __slots__ = ("_answered", "_failure", "_listener", "_transport")
+
+    def __init__(self, listener: Listener, transport: asyncio.Transport, failure: Failure) -> None:
+        self._listener = listener
+        self._transport = transport
+        self._failure = failure
+        self._answered = False
+
+    def data_received(self, _data: bytes) -> None:
+        """Answer the first bytes, whatever they are; nothing of them is kept."""
+        if not self._answered:
+            self._answered = True
+            self._transport.write(_response(self._failure))
+            self._transport.write_eof()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """The network connection has ended."""
+        self._listener.refusing.discard(self)
+
+    def abort(self) -> None:
+        """Cut the network connection: its time is over."""
+        self._transport.abort()
+
+
+def _response(failure: Failure) -> bytes:
+    """The whole HTTP response, with the body of a refused handshake."""
+    content = msgspec.json.encode(body(failure))
+    headers = {
+        **error_headers(failure),
+        "Content-Length": str(len(content)),
+        "Connection": "close",
+    }
+    lines = [f"HTTP/1.1 {failure.kind.status} {failure.kind.code}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + content
