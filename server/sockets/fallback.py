@@ -7,7 +7,6 @@ has the connection then. Slower than picows, the same to everyone above.
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from server.sockets.connection import Connection
     from server.sockets.engine import Engine
 
-_LOG = logging.getLogger(__name__)
-
 
 class FallbackWebSocket:
     """One WebSocket on aiohttp. Its request's task reads; one more task writes."""
@@ -33,6 +30,7 @@ class FallbackWebSocket:
         "_engine",
         "_is_candidate",
         "_packets",
+        "_request",
         "_response",
         "_wake",
     )
@@ -40,8 +38,11 @@ class FallbackWebSocket:
     name = engineio.WEBSOCKET
     max_packets = sys.maxsize
 
-    def __init__(self, engine: Engine, response: web.WebSocketResponse) -> None:
+    def __init__(
+        self, engine: Engine, request: web.Request, response: web.WebSocketResponse
+    ) -> None:
         self._engine = engine
+        self._request = request
         self._response = response
         self._connection: Connection | None = None
         self._is_candidate = False
@@ -62,14 +63,16 @@ class FallbackWebSocket:
         return sum(map(len, packets))
 
     def close(self, reason: DisconnectReason) -> None:
-        """Close after what was written; the writing task does it."""
+        """Close after what was written, in a bounded time; the writing task does it."""
         if self._closed is None:
             self._closed = reason
             self._wake.set()
+            self._engine.closing.add(self)
 
     def abort(self) -> None:
-        """Cut the network connection."""
-        self.close(disconnects.SERVER_CLOSED)
+        """Cut the network connection: a write or a close that waits for the peer ends."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
 
     async def serve(self, address: str, upgrading: Connection | None) -> None:
         """Carry a session until either side ends it."""
@@ -82,7 +85,10 @@ class FallbackWebSocket:
             if self._connection is not None:
                 self._connection.transport_lost(self, reason)
             self.close(disconnects.TRANSPORT_CLOSED)
-            await writer
+            try:
+                await writer
+            finally:
+                self._engine.closing.discard(self)
 
     def _open(self, address: str, upgrading: Connection | None) -> None:
         if upgrading is None:
@@ -133,7 +139,7 @@ class FallbackWebSocket:
                     continue
                 await self._write_some()
             if self._closed not in (None, disconnects.TRANSPORT_CLOSED):
-                await self._close_response(self._closed)
+                await self._say_why(self._closed)
         except ConnectionError:
             self._packets.clear()
 
@@ -148,11 +154,6 @@ class FallbackWebSocket:
         if self.writable and self._connection is not None and not self._is_candidate:
             self._connection.flush()
 
-    async def _close_response(self, reason: DisconnectReason) -> None:
-        """Say why, and wait a bounded time for the peer's close frame."""
-        timeout_s = self._engine.options.close_timeout_ms / 1000
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._response.close(code=reason.close_code, message=reason.message.encode())
-        except TimeoutError:
-            _LOG.debug("a peer did not answer the close frame")
+    async def _say_why(self, reason: DisconnectReason) -> None:
+        """Send the close frame, and wait for the peer's until the network connection is cut."""
+        await self._response.close(code=reason.close_code, message=reason.message.encode())

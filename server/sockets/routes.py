@@ -74,7 +74,7 @@ class SocketRoutes:
             compress=False,
         )
         await response.prepare(request)
-        await FallbackWebSocket(self._engine, response).serve(address, upgrading)
+        await FallbackWebSocket(self._engine, request, response).serve(address, upgrading)
         return response
 
     def _allow_origin(self, request: web.Request, response: web.StreamResponse) -> None:

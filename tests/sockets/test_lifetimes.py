@@ -196,8 +196,10 @@ async def test_a_slow_consumer_is_disconnected_and_others_are_not(door: Door) ->
             heard += 1
         assert served.application.ends == [("/", "slow_consumer")]
         assert served.connections == 1
+        assert len(served.server.engine.closing) == 1
         # The network connection is cut when its time to close is over, though nobody reads.
         await served.until(lambda: len(served.server.engine.closing) == 0)
+        await served.until(lambda: served.listener.places.taken == 0)
 
 
 @pytest.mark.parametrize("door", list(Door))
