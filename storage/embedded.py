@@ -5,6 +5,7 @@ without a recovery. It ends when the last process that uses it stops it.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import pwd
@@ -95,13 +96,17 @@ class EmbeddedPostgres:
         self._settings = _SETTINGS | {"fsync": "on" if fsync else "off"}
         self._report = report
         self._start_log = self.data_dir / "postgres-start.log"
+        # The socket's folder, by which clients know the server. PostgreSQL forgets it when it ends
+        # in good order; here it is kept until `stop`, so that the next start has the same DSN.
+        self._kept_socket_dir = self.data_dir / "postgres.socket"
         self._use: IO[bytes] | None = None
 
     async def start(self) -> str:
         """Start the server, or take over the one that runs, and return its DSN when it is ready.
 
-        Called again while it runs, it returns the same DSN; after a crash it starts the server
-        again, under the same DSN. A recovery is waited for, with its progress on stderr.
+        Called again while it runs, it returns the same DSN; after a crash, or an end that somebody
+        else brought about, it starts the server again, under the same DSN. A recovery is waited
+        for, with its progress on stderr.
 
         Raises:
             EmbeddedPostgresError: The server cannot run here; the message says why.
@@ -131,7 +136,10 @@ class EmbeddedPostgres:
             return
         with self._changing():
             if _try_lock(self._use):  # nobody else holds it, so this is the last user
-                self._shut_down(Postmaster.find(self.cluster))
+                postmaster = Postmaster.find(self.cluster)
+                if postmaster is not None:
+                    postmaster.shut_down()
+                self._forget_socket_dir()
             self._use.close()
             self._use = None
 
@@ -158,17 +166,21 @@ class EmbeddedPostgres:
             alone = self._use is None and _try_lock(users)
         leaving = postmaster.status() == "stopping"
         if leaving or (alone and not postmaster.was_started_with(self._settings)):
-            self._shut_down(postmaster)
+            postmaster.shut_down()
             return None
         return postmaster
 
-    def _shut_down(self, postmaster: Postmaster | None) -> None:
-        if postmaster is None:
-            return
-        directory = socket_dir(self.cluster)
-        postmaster.shut_down()
+    def _forget_socket_dir(self) -> None:
+        directory = self._known_socket_dir()
         if directory is not None and _is_private(directory, Account.for_cluster(self.cluster)):
             shutil.rmtree(directory, ignore_errors=True)
+        self._kept_socket_dir.unlink(missing_ok=True)
+
+    def _known_socket_dir(self) -> Path | None:
+        try:
+            return Path(self._kept_socket_dir.read_text())
+        except FileNotFoundError:
+            return None
 
     def _launch(self, account: Account) -> Postmaster:
         if not self.cluster.exists():
@@ -229,7 +241,11 @@ class EmbeddedPostgres:
 
     def _private_socket_dir(self, account: Account) -> Path:
         """A folder that nobody else can enter, with a path short enough for a socket."""
-        known = socket_dir(self.cluster)
+        known = self._known_socket_dir()
+        if known is not None:
+            with contextlib.suppress(OSError):  # it is there, or its place is not ours any more
+                known.mkdir(mode=0o700)
+                account.give(known)
         if known is not None and _is_private(known, account):
             for left in known.glob(".s.PGSQL.*"):  # the socket of a killed postmaster, and its lock
                 left.unlink()
@@ -239,6 +255,7 @@ class EmbeddedPostgres:
             base = Path("/tmp")  # noqa: S108 - mkdtemp makes a private folder with an unused name
         directory = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=base))
         account.give(directory)
+        self._kept_socket_dir.write_text(str(directory))
         return directory
 
     def _wait_until_ready(self, postmaster: Postmaster) -> None:

@@ -183,6 +183,43 @@ async def test_after_a_crash_it_comes_back_under_the_same_address(data_dir: Path
     await server.stop()
 
 
+async def test_after_an_orderly_end_it_comes_back_under_the_same_address(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir)
+    dsn = await server.start()
+    await write_row(dsn)
+    running(server).shut_down()  # as somebody may who looks after the machine
+    assert await server.start() == dsn
+    assert await kept_row(dsn) == 7
+    await server.stop()
+
+
+async def test_a_socket_folder_that_was_swept_away_is_made_again(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir)
+    dsn = await server.start()
+    directory = socket_dir(server.cluster)
+    assert directory is not None
+    kill_postmaster(server)
+    shutil.rmtree(directory)
+    assert await server.start() == dsn
+    assert stat.S_IMODE(directory.stat().st_mode) == 0o700
+    await server.stop()
+    assert not directory.exists()
+    assert not (data_dir / "postgres.socket").exists()
+
+
+async def test_a_socket_folder_that_is_not_private_is_not_used(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir)
+    await server.start()
+    directory = socket_dir(server.cluster)
+    assert directory is not None
+    running(server).shut_down()
+    directory.chmod(0o777)
+    await server.start()
+    assert socket_dir(server.cluster) not in {None, directory}
+    await server.stop()
+    shutil.rmtree(directory)
+
+
 async def test_a_busy_backend_of_a_killed_server_does_not_stop_the_next(data_dir: Path) -> None:
     server = EmbeddedPostgres(data_dir)
     dsn = await server.start()
@@ -212,7 +249,8 @@ async def test_a_server_that_is_ending_is_not_reused(data_dir: Path) -> None:
         os.kill(ending.pid, signal.SIGTERM)  # it waits for this connection to be closed
         while ending.status() != "stopping":
             await asyncio.sleep(0.01)
-        async with connected(await server.start()) as connection:
+        assert await server.start() == dsn
+        async with connected(dsn) as connection:
             assert await connection.fetchval("SELECT 1") == 1
         assert running(server).pid != ending.pid
     await server.stop()
