@@ -5,10 +5,8 @@ from typing import Final
 # Money travels as JSON numbers, and JavaScript is exact only up to here. Larger: `malformed`.
 MAX_MINOR: Final = 2**53 - 1
 
-# A person's free text (client seeds, notes). Long enough for any of them, short enough to be
-# repeated in every row that quotes it. Longer: `malformed`.
+# Long enough for any phrase a player likes, short enough to be typed again. Longer: `malformed`.
 MAX_CLIENT_SEED_CHARS: Final = 64
-MAX_NOTE_CHARS: Final = 200
 
 # RFC 5321 limits an address to 254 characters. Longer: `malformed`.
 MAX_EMAIL_CHARS: Final = 254

@@ -51,7 +51,9 @@ TOKEN_REUSED = _kind(
     2009, "token_reused", 401, "That refresh token was used before, so its session has ended."
 )
 GUESTS_OFF = _kind(2010, "guests_off", 403, "Guest accounts are not offered here.")
-PRODUCTION_REFUSES = _kind(2011, "production_refuses", 403, "This does not exist in production.")
+PRODUCTION_REFUSES = _kind(
+    2011, "production_refuses", 403, "This is for trying things out, and turned off here."
+)
 ACCOUNT_DISABLED = _kind(2012, "account_disabled", 403, "This account is closed.")
 
 INSUFFICIENT_BALANCE = _kind(3001, "insufficient_balance", 409, "The balance does not cover this.")

@@ -158,7 +158,9 @@ class Node:
         except Failure as failure:
             outcome = failure
         except Exception:
-            log.exception("the rule of %s failed", type(command).__name__)
+            log.exception(
+                "the rule of %s failed", type(command).__name__, extra=_about(actor, command)
+            )
             outcome = Failure(INTERNAL)
         if self._traced:
             _trace("decided", actor, command)
@@ -361,9 +363,15 @@ class Node:
 
 
 def _trace(stage: str, actor: Actor, command: Any) -> None:
-    request_id = getattr(command, "request_id", None)
-    extra = {"actor": f"{actor.kind.name}:{actor.key}", "command": type(command).__name__}
-    log.debug(stage, extra={"request_id": str(request_id), **extra})
+    log.debug(stage, extra=_about(actor, command))
+
+
+def _about(actor: Actor, command: Any) -> dict[str, str]:
+    return {
+        "request_id": str(getattr(command, "request_id", None)),
+        "actor": f"{actor.kind.name}:{actor.key}",
+        "command": type(command).__name__,
+    }
 
 
 class _Rung:

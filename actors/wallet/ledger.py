@@ -13,7 +13,7 @@ from protocol.ids import is_client_made
 
 def check_new(state: WalletState, request_id: UUID) -> None:
     """Raise Known if the wallet has this request id; refuse one that only the server may make."""
-    if request_id in state.recent:
+    if request_id.int in state.recent:
         raise Known
     if not is_client_made(request_id):
         raise Failure(MALFORMED, field="request_id", reason="version 8 is the server's")

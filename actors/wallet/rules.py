@@ -143,7 +143,7 @@ def _return_tip(state: WalletState, command: ReturnTip, context: Context) -> Dec
 
 
 def _check_delivered(state: WalletState, leg: UUID) -> None:
-    if leg in state.recent:
+    if leg.int in state.recent:
         raise Known
 
 

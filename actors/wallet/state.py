@@ -41,8 +41,9 @@ class WalletState:
         self.pair: SeedPair | None = None
         self.pair_number = 0
         self.nonce = 0
-        # In order of arrival, so that the oldest is forgotten first.
-        self.recent: dict[UUID, None] = {}
+        # In order of arrival, so that the oldest is forgotten first; as integers, which the garbage
+        # collector does not have to look at.
+        self.recent: dict[int, None] = {}
 
     def balance(self, currency: str) -> Balance:
         """The balance in `currency`, nothing where there never was any."""
@@ -70,7 +71,7 @@ def _apply_entry(state: WalletState, entry: Entry) -> None:
     if entry.bet is not None:
         state.nonce = entry.bet.nonce + 1
     recent = state.recent
-    recent[entry.request_id] = None
+    recent[entry.request_id.int] = None
     if len(recent) > MAX_RECENT_REQUESTS:
         del recent[next(iter(recent))]
 
@@ -100,7 +101,8 @@ def restore(wallet_id: int, stored: bytes | None, remembered: Sequence[UUID]) ->
         read = _DECODER.decode(stored)
         state.seq, state.balances = read.seq, read.balances
         state.pair_number, state.nonce = read.pair_number, read.nonce
-    state.recent = dict.fromkeys(remembered[-MAX_RECENT_REQUESTS:])
+    newest = remembered[-MAX_RECENT_REQUESTS:]
+    state.recent = dict.fromkeys(request_id.int for request_id in newest)
     return state
 
 

@@ -14,6 +14,16 @@ MAX_NAMES: Final = 10_000
 _USERNAME: Final = re.compile(rf"[A-Za-z0-9_]{{{MIN_USERNAME_CHARS},{MAX_USERNAME_CHARS}}}")
 
 
+# Accounts that the server or its operators make, which a stranger must not get to first.
+_RESERVED: Final = frozenset({"admin", "console", "demo", "operator", "pitboss", "root", "system"})
+GUEST_PREFIX: Final = "guest_"
+
+
+def is_reserved(username: str) -> bool:
+    """Whether nobody may register this name."""
+    return username.lower() in _RESERVED or username.lower().startswith(GUEST_PREFIX)
+
+
 class Named(NamedTuple):
     """A user, and their name as they wrote it."""
 

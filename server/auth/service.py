@@ -32,6 +32,7 @@ from protocol.errors import (
     BAD_CREDENTIALS,
     GUESTS_OFF,
     MALFORMED,
+    NAME_TAKEN,
     SESSION_REVOKED,
     TOKEN_EXPIRED,
     TOKEN_INVALID,
@@ -40,7 +41,7 @@ from protocol.errors import (
 )
 from server.auth.confirmed import ConfirmedTokens
 from server.auth.identity import Identity
-from server.auth.names import Named, Names
+from server.auth.names import GUEST_PREFIX, Named, Names, is_reserved
 from server.auth.passwords import Passwords
 from server.auth.tokens import ACCESS_LIFETIME_S, Tokens
 from storage.accounts import AccountStore, NewUser
@@ -97,6 +98,8 @@ class Accounts:
         Raises:
             Failure: `name_taken`, `email_taken`, `overloaded`.
         """
+        if is_reserved(command.username):
+            raise Failure(NAME_TAKEN)
         password_hash = await self._passwords.hash(command.password)
         return await self._enrol(
             NewUser(
@@ -119,7 +122,7 @@ class Accounts:
             raise Failure(GUESTS_OFF)
         return await self._enrol(
             NewUser(
-                username=f"guest_{secrets.token_hex(_GUEST_NAME_BYTES)}",
+                username=f"{GUEST_PREFIX}{secrets.token_hex(_GUEST_NAME_BYTES)}",
                 email=None,
                 password_hash=None,
                 role=Role.PLAYER,

@@ -49,7 +49,7 @@ def played() -> Wallets:
 def fields(state: WalletState) -> dict[str, Any]:
     """A state as something that compares, the remembered ids in their order."""
     values = {name: getattr(state, name) for name in WalletState.__slots__}
-    return {**values, "recent": list(state.recent)}
+    return {**values, "recent": [UUID(int=one) for one in state.recent]}
 
 
 def folded(wallet_id: int, stored: Stored) -> dict[str, Any]:
@@ -144,7 +144,8 @@ async def test_a_snapshot_brings_the_newest_request_ids_before_it(storage: Stora
     await store.flush_snapshots()
     stored = (await store.hydrate(KIND, [PLAYER]))[PLAYER]
     ids = [row.request_id for row in rows]
-    assert list(stored.remembered) == ids[:-2][-MAX_RECENT_REQUESTS:]
+    # The facts bring the newest two themselves.
+    assert list(stored.remembered) == ids[:-2][2 - MAX_RECENT_REQUESTS :]
     assert folded(PLAYER, stored)["recent"] == ids[-MAX_RECENT_REQUESTS:]
 
 

@@ -68,6 +68,7 @@ class Report:
     lost: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
 
 
@@ -79,7 +80,7 @@ async def run(folder: Path, kills: int, seed: int) -> Report:
     await asyncio.to_thread(server.start)
     players = await _enrol(server.url)
     for number in range(1, kills + 1):
-        await _play_until_killed(server, players, chance.uniform(0.2, 0.8))
+        await _play_until_killed(server, players, report, chance.uniform(0.2, 0.8))
         report.kills += 1
         if number % POSTGRES_EVERY == 0:
             _kill_postgres(folder)
@@ -112,7 +113,9 @@ async def _connect(url: str, player: Player) -> socketio.AsyncClient:
     return client
 
 
-async def _play_until_killed(server: PitbossProcess, players: list[Player], seconds: float) -> None:
+async def _play_until_killed(
+    server: PitbossProcess, players: list[Player], report: Report, seconds: float
+) -> None:
     clients = [await _connect(server.url, player) for player in players]
     playing = [
         asyncio.create_task(_play(client, player, players[index - 1].username))
@@ -125,7 +128,9 @@ async def _play_until_killed(server: PitbossProcess, players: list[Player], seco
         await client.shutdown()
     for task in playing:
         task.cancel()
-    await asyncio.gather(*playing, return_exceptions=True)
+    ends = await asyncio.gather(*playing, return_exceptions=True)
+    # A broken connection is what a kill looks like; a refusal is not.
+    report.refused.extend(str(end) for end in ends if isinstance(end, AssertionError))
 
 
 async def _play(client: socketio.AsyncClient, player: Player, friend: str) -> None:
@@ -212,7 +217,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="pitboss-kills-") as folder:
         report = asyncio.run(run(Path(folder), arguments.kills, arguments.seed))
     sys.stdout.write(f"{report}\n")
-    broken = report.lost or report.changed or report.duplicated or report.findings
+    broken = report.lost or report.changed or report.duplicated or report.refused
+    broken = broken or report.findings
     return 1 if broken else 0
 
 

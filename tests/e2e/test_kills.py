@@ -15,4 +15,4 @@ async def test_twenty_kills_under_load_lose_and_repeat_nothing(tmp_path: Path) -
     assert report.acknowledged > 20 * kills.PLAYERS
     assert report.resent > 0
     assert (report.lost, report.changed, report.duplicated) == ([], [], [])
-    assert report.findings == []
+    assert (report.refused, report.findings) == ([], [])

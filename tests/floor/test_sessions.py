@@ -130,3 +130,10 @@ async def test_unknown_and_odd_commands_are_refused_and_the_socket_lives(house: 
     assert await seat.refused("wallet:get", b"bytes") == "malformed"
     assert await seat.refused("wallet:get", ("two", "arguments")) == "malformed"
     await seat.ok("wallet:get", {})
+
+
+@pytest.mark.parametrize("username", ["console", "Demo", "GUEST_1"])
+async def test_names_of_the_house_cannot_be_registered(house: House, username: str) -> None:
+    body = {"email": "a@example.com", "username": username, "password": "correct horse"}
+    status, answer = await house.http("POST", "/auth/register", body)
+    assert (status, answer["error"]["code"]) == (409, "name_taken")
