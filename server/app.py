@@ -42,6 +42,7 @@ from server.sockets.server import SocketServer
 from server.work import Work
 from storage.journal import Journal, Lane, shards_of
 from storage.outbox import PostgresOutbox
+from storage.pool import Pools
 from storage.queries.bets import Bets
 from storage.rows import tables
 from storage.vault import Vault
@@ -81,14 +82,13 @@ def _fresh_secret() -> str:
 class Storage:
     """What keeps the facts."""
 
-    pool: asyncpg.Pool
     journal: Journal
     store: WalletStore
     outbox: PostgresOutbox
     vault: Vault
 
 
-def _storage(settings: Settings, pool: asyncpg.Pool, dsn: str, commits: Commits) -> Storage:
+def _storage(settings: Settings, pools: Pools, dsn: str, commits: Commits) -> Storage:
     vault = Vault(settings.seed_key())
     connector = Connector(dsn, tables(vault))
     count, shards = settings.journal_lanes, settings.shards
@@ -103,23 +103,23 @@ def _storage(settings: Settings, pool: asyncpg.Pool, dsn: str, commits: Commits)
         )
         for number in range(count)
     ]
-    outbox = PostgresOutbox(pool, range(shards))
-    return Storage(pool, Journal(lanes, shards), WalletStore(pool, vault), outbox, vault)
+    outbox = PostgresOutbox(pools.runtime, range(shards))
+    return Storage(Journal(lanes, shards), WalletStore(pools.runtime, vault), outbox, vault)
 
 
 class Pitboss:
     """One running node."""
 
-    def __init__(self, settings: Settings, dsn: str, pool: asyncpg.Pool) -> None:
+    def __init__(self, settings: Settings, dsn: str, pools: Pools) -> None:
         self.settings = settings
         self.registry = CollectorRegistry()
-        self.storage = _storage(settings, pool, dsn, Commits(self.registry))
+        self.storage = _storage(settings, pools, dsn, Commits(self.registry))
         self.jobs = Jobs()
         self.work = Work()
         self.lag = Lag()
         self.passwords = Passwords()
         self.accounts = Accounts(
-            pool,
+            pools.people,
             self.passwords,
             Tokens([settings.jwt_secret_value()], now_ms=now_ms),
             now_ms=now_ms,
@@ -132,8 +132,8 @@ class Pitboss:
         self.sockets = SocketServer(_socket_options(settings), self.floor)
         self.post = Post(self.storage.outbox)
         self.node = self._node()
-        self.bets = BetCommands(self.node, Bets(pool, self.storage.vault), time.monotonic)
-        self.router = self._router(pool)
+        self.bets = BetCommands(self.node, Bets(pools.people, self.storage.vault), time.monotonic)
+        self.router = self._router(pools.people)
         self.floor.bind(self.router)
         self._lanes: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None

@@ -15,7 +15,7 @@ from server.demo import banner, demo_token
 from server.settings import Settings
 from storage.embedded import EmbeddedPostgres
 from storage.migrate import migrate
-from storage.pool import open_pool
+from storage.pool import open_pools
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +62,14 @@ async def serve(settings: Settings) -> int:
     async with database(settings) as postgres:
         for name in await migrate(postgres.dsn):
             log.info("applied migration %s", name)
-        pool = await open_pool(postgres.dsn)
+        pools = await open_pools(postgres.dsn)
         try:
-            pitboss = Pitboss(settings, postgres.dsn, pool)
+            pitboss = Pitboss(settings, postgres.dsn, pools)
             if postgres.embedded is not None:
                 pitboss.jobs.every(REVIVE_S, _reviver(pitboss, postgres.embedded))
             ousted = await _run(pitboss, stopping)
         finally:
-            pool.terminate()
+            pools.terminate()
     log.info("closed in good order")
     return EXIT_OUSTED if ousted else 0
 

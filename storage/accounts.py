@@ -8,7 +8,7 @@ import asyncpg
 from protocol.commands.auth import Role, User
 from protocol.errors import EMAIL_TAKEN, NAME_TAKEN, Failure
 from storage import sessions
-from storage.accounts_connection import borrow
+from storage.borrow import borrow
 from storage.sessions import NewToken, Reason
 
 # Which rejection each unique index stands for.

@@ -2,13 +2,15 @@
 
 import logging
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
 from actors.decision import Message
+from protocol.errors import Failure
+from storage.borrow import borrow
 from storage.rows import message_of
 
 log = logging.getLogger(__name__)
@@ -38,13 +40,18 @@ class PostgresOutbox:
         self._after = _BEGINNING
 
     async def overdue(self, limit: int) -> Sequence[Message]:
-        """The next page of messages that have waited for OVERDUE_MS, then from the oldest again."""
+        """The next page of messages that have waited for OVERDUE_MS, then from the oldest again.
+
+        Raises Failure `storage_unavailable`.
+        """
         before_ms = int(time.time() * 1_000) - OVERDUE_MS
-        rows = await self._pool.fetch(_OVERDUE, self._shards, before_ms, limit, *self._after)
+        async with borrow(self._pool) as connection:
+            rows = await connection.fetch(_OVERDUE, self._shards, before_ms, limit, *self._after)
         # Page by page, so that messages nobody can take now do not hold up those behind them.
         newest = rows[-1] if len(rows) == limit else None
         self._after = (newest["at_ms"], newest["message_id"]) if newest else _BEGINNING
-        return [message_of(row) for row in rows if row["message_id"] not in self._delivered]
+        read = (_read(row) for row in rows if row["message_id"] not in self._delivered)
+        return [message for message in read if message is not None]
 
     def forget(self, message_id: UUID) -> None:
         """Delete the message some time soon."""
@@ -57,8 +64,18 @@ class PostgresOutbox:
         if not taken:
             return
         try:
-            await self._pool.execute(_DELETE, taken)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            async with borrow(self._pool) as connection:
+                await connection.execute(_DELETE, taken)
+        except (Failure, asyncpg.PostgresError) as error:
             log.warning("%d delivered messages could not be deleted yet: %r", len(taken), error)
         else:
             self._delivered.difference_update(taken)
+
+
+def _read(row: Mapping[str, Any]) -> Message | None:
+    """The message of a row. One that this version cannot read is left, and holds up no other."""
+    try:
+        return message_of(row)
+    except (KeyError, ValueError) as error:
+        log.error("message %s cannot be read: %r", row["message_id"], error)  # noqa: TRY400 - the row is at fault, so a traceback says nothing
+        return None

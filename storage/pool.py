@@ -1,22 +1,54 @@
-"""The pool of connections for reads, accounts and what is written behind."""
+"""The pools of connections: for actors, and for people's queries and accounts."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 
-# Enough for queries to overlap; the journal has its own connections, so bets never wait here.
+# Enough for people's queries to overlap; who waits too long for one is told so by `borrow`.
 _CONNECTIONS: Final = 8
-# Callers are told within 2 seconds that the database does not answer.
+# One for a batch of actors, and one each for look-ups and what is written behind meanwhile. The
+# journal's lanes have connections of their own.
+_RUNTIME_CONNECTIONS: Final = 3
+# Connecting, and a single statement that nobody bounds otherwise.
 _TIMEOUT_S: Final = 1.8
+# When the server itself ends a statement, as nobody waits for it any more.
+_STATEMENT_TIMEOUT_MS: Final = 2_000
 
 
-async def open_pool(dsn: str) -> asyncpg.Pool:
+class Pools(NamedTuple):
+    """Two pools, so that nothing people ask for keeps a bet from its wallet."""
+
+    runtime: asyncpg.Pool
+    """Reads actors and rows of request ids; writes snapshots and the outbox."""
+    people: asyncpg.Pool
+    """Queries, accounts and sessions."""
+
+    def terminate(self) -> None:
+        """End all connections at once."""
+        self.runtime.terminate()
+        self.people.terminate()
+
+
+async def open_pools(dsn: str) -> Pools:
+    """The pools of a node, ready. Raises what connecting raises."""
+    runtime = await open_pool(dsn, _RUNTIME_CONNECTIONS)
+    try:
+        return Pools(runtime, await open_pool(dsn))
+    except BaseException:
+        runtime.terminate()
+        raise
+
+
+async def open_pool(dsn: str, connections: int = _CONNECTIONS) -> asyncpg.Pool:
     """A pool that is ready. Raises what connecting raises."""
     return await asyncpg.create_pool(
         dsn,
         min_size=1,
-        max_size=_CONNECTIONS,
+        max_size=connections,
         command_timeout=_TIMEOUT_S,
         timeout=_TIMEOUT_S,
-        server_settings={"application_name": "pitboss"},
+        server_settings={
+            "application_name": "pitboss",
+            "statement_timeout": str(_STATEMENT_TIMEOUT_MS),
+        },
     )

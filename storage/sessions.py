@@ -9,7 +9,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from protocol.commands.auth import Role, User
-from storage.accounts_connection import borrow
+from storage.borrow import borrow
 
 # Devices of one person. Another log-in ends the oldest session.
 MAX_SESSIONS_PER_USER: Final = 20

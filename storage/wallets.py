@@ -13,6 +13,8 @@ from actors.kind import Kind
 from actors.runtime.ports import Stored
 from actors.wallet.facts import Entry, SeedPairIssued
 from protocol.bounds import MAX_RECENT_REQUESTS
+from protocol.errors import Failure
+from storage.borrow import borrow
 from storage.rebuild import rebuild_snapshot
 from storage.rows import ENTRY_COLUMNS, entry_of, pair_of
 from storage.vault import Vault
@@ -47,10 +49,10 @@ _FACTS = f"""
 """  # noqa: S608 - the column names are ours
 _REMEMBERED = """
     select w.id, e.request_id
-    from unnest($1::bigint[], $2::bigint[]) as w (id, upto)
+    from unnest($1::bigint[], $2::bigint[], $3::int[]) as w (id, upto, wanted)
     cross join lateral (
         select seq, request_id from wallet_entries
-        where wallet_id = w.id and seq <= w.upto order by seq desc limit $3
+        where wallet_id = w.id and seq <= w.upto order by seq desc limit w.wanted
     ) e
     order by w.id, e.seq
 """
@@ -73,7 +75,10 @@ _PUT_SNAPSHOTS = """
 
 
 class WalletStore:
-    """The committed rows of wallets, for the runtime's reads."""
+    """The committed rows of wallets, for the runtime's reads.
+
+    Every read may raise Failure `storage_unavailable`.
+    """
 
     def __init__(self, pool: asyncpg.Pool, vault: Vault) -> None:
         self._pool = pool
@@ -82,14 +87,14 @@ class WalletStore:
 
     async def hydrate(self, _kind: Kind, keys: Sequence[int]) -> dict[int, Stored]:
         """All wallets of `keys`, each as its snapshot and the facts after it, in order."""
-        async with self._pool.acquire() as connection:
+        async with borrow(self._pool) as connection:
             snapshots = await self._read_snapshots(connection, keys)
             after = [snapshots[key][0] if key in snapshots else 0 for key in keys]
             entries = _grouped(await connection.fetch(_FACTS, keys, after), "wallet_id")
             pairs = _grouped(await connection.fetch(_PAIRS, keys), "wallet_id")
-            remembered = _grouped(
-                await connection.fetch(_REMEMBERED, keys, after, MAX_RECENT_REQUESTS), "id"
-            )
+            # The facts bring their own request ids, which are newer.
+            wanted = [max(0, MAX_RECENT_REQUESTS - len(entries[key])) for key in keys]
+            remembered = _grouped(await connection.fetch(_REMEMBERED, keys, after, wanted), "id")
         return {
             key: Stored(
                 snapshots[key][1] if key in snapshots else None,
@@ -124,7 +129,8 @@ class WalletStore:
 
     async def find(self, _kind: Kind, key: int, request_id: UUID) -> Entry | None:
         """The committed entry with this request id."""
-        row = await self._pool.fetchrow(_FIND, key, request_id)
+        async with borrow(self._pool) as connection:
+            row = await connection.fetchrow(_FIND, key, request_id)
         return None if row is None else entry_of(row)
 
     def put_snapshot(self, _kind: Kind, key: int, version: int, snapshot: bytes) -> None:
@@ -138,8 +144,9 @@ class WalletStore:
             keys = list(self._snapshots)[:SNAPSHOT_BATCH]
             taken = [(key, *self._snapshots.pop(key)) for key in keys]
             try:
-                await self._pool.execute(_PUT_SNAPSHOTS, *map(list, zip(*taken, strict=True)))
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+                async with borrow(self._pool) as connection:
+                    await connection.execute(_PUT_SNAPSHOTS, *map(list, zip(*taken, strict=True)))
+            except (Failure, asyncpg.PostgresError) as error:
                 log.warning("%d snapshots were dropped: %r", len(taken), error)
                 return
 

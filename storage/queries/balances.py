@@ -5,7 +5,7 @@ from typing import Final
 import asyncpg
 
 from protocol.commands.wallet import BalanceOf
-from storage.accounts_connection import borrow
+from storage.borrow import borrow
 
 _BALANCES: Final = """
     with newest as (

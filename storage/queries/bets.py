@@ -8,7 +8,7 @@ import msgspec
 from protocol.commands.bets import BetHistory, BetRecord, GetBet, GetBets
 from protocol.errors import NOT_FOUND, Failure
 from protocol.ids import bet_id, parse_bet_id
-from storage.accounts_connection import borrow
+from storage.borrow import borrow
 from storage.rows import open_seed
 from storage.vault import Vault
 

@@ -6,7 +6,7 @@ import asyncpg
 
 from protocol.commands.wallet import GetHistory, History, HistoryEntry
 from protocol.ids import bet_id
-from storage.accounts_connection import borrow
+from storage.borrow import borrow
 
 _HISTORY: Final = """
     select * from wallet_entries

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from storage.accounts_connection import borrow
+from storage.borrow import borrow
 
 _ACCOUNT: Final = (
     "select id, username, email, role, guest, created_at_ms, disabled_at_ms from users"

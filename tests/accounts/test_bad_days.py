@@ -11,7 +11,7 @@ import pytest
 from protocol.commands.auth import Guest, Refresh, Session
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
 from server.auth.passwords import Passwords
-from storage import accounts_connection
+from storage import borrow
 from tests.accounts.conftest import Clock, Desk
 
 _LOCK_TOKENS = "select token_hash from refresh_tokens for update"
@@ -75,7 +75,7 @@ async def test_a_lock_that_is_not_given_up_is_not_waited_for_long(
     desk: Desk, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await desk.register()
-    monkeypatch.setattr(accounts_connection, "_BORROW_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(borrow, "BORROW_TIMEOUT_S", 0.1)
     other = await asyncpg.connect(database_url)
     async with other.transaction():
         await other.fetch(_LOCK_TOKENS)
@@ -92,7 +92,7 @@ async def test_a_pool_without_a_free_connection_is_not_waited_for_long(
 ) -> None:
     session = await desk.register()
     borrowed = [await desk.pool.acquire() for _ in range(desk.pool.get_max_size())]
-    monkeypatch.setattr(accounts_connection, "_BORROW_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(borrow, "BORROW_TIMEOUT_S", 0.05)
 
     assert await is_unavailable(desk.accounts.authenticate(session.access_token))
 

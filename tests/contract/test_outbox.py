@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import pytest
 from msgspec.structs import replace
 
 from actors.decision import Message
 from actors.wallet.commands import ReceiveTip, ReturnTip
 from storage.journal import Writer
 from storage.outbox import OVERDUE_MS
-from tests.contract.storages import Storage, now_ms
+from tests.contract.storages import InPostgres, Storage, now_ms
 from tests.contract.test_writer import SHARDS, entry, won
 
 SHARD = 1
@@ -81,4 +82,20 @@ async def test_deleting_what_is_gone_harms_nobody(storage: Storage) -> None:
         await outbox.flush()
         await outbox.flush()
     assert await first.overdue(10) == [tip(2)]
+    await writer.close()
+
+
+async def test_a_message_that_cannot_be_read_holds_up_no_other(
+    postgres: InPostgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = await won(postgres.connector())
+    await send(writer, 1, [tip(1), tip(2), tip(3), tip(4)], OVERDUE_MS + 1_000)
+    await postgres.pool.execute(
+        "update outbox set command = 'OfAnotherVersion' where message_id = $1", tip(1).id
+    )
+    await postgres.pool.execute(
+        "update outbox set body = '{\"odd\": 1}' where message_id = $1", tip(3).id
+    )
+    assert await postgres.outbox([SHARD]).overdue(10) == [tip(2), tip(4)]
+    assert [str(id_) in caplog.text for id_ in (tip(1).id, tip(3).id)] == [True, True]
     await writer.close()

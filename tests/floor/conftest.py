@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from server.app import Pitboss
 from server.settings import Settings
-from storage.pool import open_pool
+from storage.pool import open_pools
 from tests.floor.house import House
 
 
@@ -24,13 +24,13 @@ async def house(database_url: str, tmp_path: Path, options: dict[str, Any]) -> A
     """An open house."""
     given = {"sign_ins_per_minute": 10_000, "bets_per_second": 10_000, **options}
     settings = Settings(env="test", data_dir=tmp_path, port=0, **given)
-    pool = await open_pool(database_url)
-    pitboss = Pitboss(settings, database_url, pool)
+    pools = await open_pools(database_url)
+    pitboss = Pitboss(settings, database_url, pools)
     port = await pitboss.start()
-    house = House(pitboss, pool, f"http://127.0.0.1:{port}")
+    house = House(pitboss, pools.people, f"http://127.0.0.1:{port}")
     try:
         yield house
     finally:
         await house.close()
         await pitboss.stop()
-        pool.terminate()
+        pools.terminate()

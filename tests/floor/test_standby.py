@@ -12,7 +12,7 @@ from server.app import Pitboss
 from server.settings import Settings
 from storage import journal
 from storage.journal import Writer
-from storage.pool import open_pool
+from storage.pool import open_pools
 from tests.floor.house import LIMIT_S, House, bet
 
 
@@ -21,8 +21,8 @@ async def rival(
     database_url: str, folder: Path
 ) -> AsyncIterator[tuple[Pitboss, asyncio.Task[int]]]:
     """A second node, and its start, which ends when it serves."""
-    pool = await open_pool(database_url)
-    pitboss = Pitboss(Settings(env="test", data_dir=folder, port=0), database_url, pool)
+    pools = await open_pools(database_url)
+    pitboss = Pitboss(Settings(env="test", data_dir=folder, port=0), database_url, pools)
     starting = asyncio.create_task(pitboss.start())
     try:
         yield pitboss, starting
@@ -30,7 +30,7 @@ async def rival(
         starting.cancel()
         await asyncio.gather(starting, return_exceptions=True)
         await pitboss.stop()
-        pool.terminate()
+        pools.terminate()
 
 
 async def end_backends(pool: asyncpg.Pool, name: str) -> None:

@@ -197,16 +197,17 @@ class MemoryStore:
         """What the rows say now, the snapshot being given."""
         seq, state = snapshot or (0, None)
         facts = self._with_newest_pair(wallet_id, self._after(wallet_id, seq))
-        return Stored(state, seq, self._upto(wallet_id, seq), facts)
+        older = self._upto(wallet_id, seq, self._remembered - len(self._after(wallet_id, seq)))
+        return Stored(state, seq, older, facts)
 
     def _after(self, wallet_id: int, seq: int) -> list[Entry]:
         rows = self._database.entries.get(wallet_id, {})
         return [rows[number] for number in sorted(rows) if number > seq]
 
-    def _upto(self, wallet_id: int, seq: int) -> list[UUID]:
+    def _upto(self, wallet_id: int, seq: int, wanted: int) -> list[UUID]:
         rows = self._database.entries.get(wallet_id, {})
         older = [rows[number].request_id for number in sorted(rows) if number <= seq]
-        return older[-self._remembered :]
+        return older[-wanted:] if wanted > 0 else []
 
     def _with_newest_pair(self, wallet_id: int, entries: list[Entry]) -> list[Any]:
         facts: list[Entry | SeedPairIssued] = list(entries)
