@@ -292,4 +292,6 @@ def _socket_options(settings: Settings) -> SocketOptions:
         max_payload_bytes=settings.max_payload_bytes,
         max_connections=settings.max_connections,
         max_connections_per_ip=settings.max_connections_per_ip,
+        trusted_proxies=settings.trusted_proxies,
+        allowed_origins=settings.allowed_origins,
     )

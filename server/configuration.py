@@ -43,6 +43,7 @@ def _values(schema: dict[str, Any]) -> str:
         "number": "A number",
         "boolean": "`true` or `false`",
         "object": "JSON",
+        "array": "A list, separated by commas or as JSON",
     }.get(one["type"], "Text")
     least, most = one.get("minimum"), one.get("maximum")
     if least is not None and most is not None:
@@ -52,7 +53,7 @@ def _values(schema: dict[str, Any]) -> str:
 
 def _default(name: str) -> str:
     default = Settings.model_fields[name].get_default(call_default_factory=True)
-    if default is None:
+    if default is None or default == frozenset():
         return "- Not set by default\n"
     if name == "dice_limits":
         tables = json.dumps(msgspec.to_builtins(dict(default)), indent=2)

@@ -4,14 +4,17 @@ import base64
 import binascii
 import difflib
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
 import msgspec
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -19,7 +22,7 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from actors.dice.limits import Limits
@@ -36,6 +39,8 @@ _SEED_KEY_BYTES: Final = 32
 _MIN_DIFFERENT_CHARS: Final = 12
 
 _SECRETS: Final = ("jwt_secret", "seed_encryption_key")
+# RFC 6454, 6.1, without a path. Wildcards are not supported, so that none must seem to be.
+_ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@*,]+")
 _FOR_TRYING_OUT: Final = ("faucet_enabled", "demo_player")
 
 # Stakes from about a cent to ten thousand dollars, profits to a hundred thousand; play credits
@@ -78,6 +83,42 @@ DiceLimits = Annotated[
 ]
 
 
+def _listed(value: object) -> object:
+    """The items of a list, which an environment variable holds as JSON or separated by commas."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    try:
+        return msgspec.json.decode(value, type=list[str])
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error
+
+
+def _proxy(text: str) -> str:
+    """An IP address, as the network layer writes it."""
+    try:
+        return str(ip_address(text))
+    except ValueError as error:
+        raise ValueError(f"{text} is not an IP address") from error
+
+
+def _origin(text: str) -> str:
+    """An origin, as browsers write it: scheme, host, and a port that is not the scheme's own."""
+    if _ORIGIN.fullmatch(text) is None:
+        raise ValueError(f"{text} is not an origin such as https://floor.example")
+    return text.lower()
+
+
+# pydantic-settings would take nothing but JSON for a list.
+Proxies = Annotated[
+    frozenset[Annotated[str, AfterValidator(_proxy)]], NoDecode, BeforeValidator(_listed)
+]
+Origins = Annotated[
+    frozenset[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_listed)
+]
+
+
 class Settings(BaseSettings):
     """Typed settings of one node. They never change while it runs.
 
@@ -112,7 +153,8 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         None,
         validation_alias="REDIS_URL",
-        description="Redis that many nodes meet over. A single node runs without it.",
+        description="Not used yet: reserved for the Redis that several nodes will meet over. One"
+        " node runs without it, and whatever is set here changes nothing.",
     )
     jwt_secret: SecretStr | None = Field(
         None,
@@ -177,7 +219,20 @@ class Settings(BaseSettings):
         200,
         ge=1,
         le=1_000_000,
-        description="Sessions from one address; more are told `too_many_connections`.",
+        description="Sessions from one address; more are told `too_many_connections`. Its HTTP"
+        " connections are limited too, to twice this number and six.",
+    )
+    trusted_proxies: Proxies = Field(
+        frozenset(),
+        description="IP addresses of proxies in front of this node. What one of these says in the"
+        " last entry of X-Forwarded-For is taken for the client's address; limits for each address"
+        " would otherwise count all clients behind it as one.",
+    )
+    allowed_origins: Origins | None = Field(
+        None,
+        description="Origins of the web pages that may open sockets here, such as"
+        " `https://floor.example`. Unless set, those of any origin may, which is safe as no cookie"
+        " counts here; programs, which have no origin, always may.",
     )
     max_payload_bytes: int = Field(
         DEFAULT_MAX_PAYLOAD_BYTES,

@@ -1,4 +1,4 @@
-"""What a caller over HTTP may take of a node: bodies that stall, and connections that idle."""
+"""Who a node listens to, and for how long: stalled bodies, idle connections, proxies, origins."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ import pytest
 from server import app
 from server.http import door
 from tests.floor.house import LIMIT_S, House
-from tests.sockets.raw import RawSocket, raw
+from tests.sockets.raw import RawSocket, raw, upgrade_request
 
 STALLED = b"POST /api/v1/auth/login HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n{"
 
@@ -65,3 +65,26 @@ async def test_an_idle_connection_is_closed(house: House) -> None:
         socket.send(b"GET /healthz HTTP/1.1\r\nHost: test\r\n\r\n")
         assert (await socket.head()).startswith(b"HTTP/1.1 200 ")
         await socket.rest()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {
+            "trusted_proxies": ["127.0.0.1"],
+            "allowed_origins": ["https://floor.example"],
+            "max_connections_per_ip": 1,
+        }
+    ],
+)
+async def test_proxies_and_origins_are_as_set(house: House) -> None:
+    async def status(client: str, origin: str, socket: RawSocket) -> int:
+        socket.send(upgrade_request(extra=f"X-Forwarded-For: {client}\r\nOrigin: {origin}\r\n"))
+        return int((await socket.head()).split(b" ", 2)[1])
+
+    async with raw(port(house)) as ann, raw(port(house)) as bob, raw(port(house)) as again:
+        assert await status("198.51.100.1", "https://floor.example", ann) == 101
+        assert await status("198.51.100.2", "https://floor.example", bob) == 101
+        assert await status("198.51.100.2", "https://floor.example", again) == 429
+    async with raw(port(house)) as stranger:
+        assert await status("198.51.100.3", "https://evil.example", stranger) == 403

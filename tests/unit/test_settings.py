@@ -57,6 +57,22 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert not settings.faucet_enabled
 
 
+@pytest.mark.parametrize("written", ["10.0.0.1, 0:0:0:0:0:0:0:1", '["10.0.0.1", "::1"]'])
+def test_proxies_are_a_list(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    assert loaded(monkeypatch).trusted_proxies == frozenset()
+    settings = loaded(monkeypatch, PITBOSS_TRUSTED_PROXIES=written)
+    assert settings.trusted_proxies == {"10.0.0.1", "::1"}
+
+
+@pytest.mark.parametrize(
+    "written", ["https://Floor.example,http://x:1", '["https://floor.example", "http://x:1"]']
+)
+def test_origins_are_a_list(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
+    assert loaded(monkeypatch).allowed_origins is None
+    settings = loaded(monkeypatch, PITBOSS_ALLOWED_ORIGINS=written)
+    assert settings.allowed_origins == frozenset({"https://floor.example", "http://x:1"})
+
+
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loaded(monkeypatch, PITBOSS_PORT="", DATABASE_URL="").database_url is None
 
@@ -70,6 +86,13 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PITBOSS_PROT", "1", "PITBOSS_PROT is not a setting; PITBOSS_PORT is"),
         ("PITBOSS_DICE_LIMITS", "{", "dice_limits"),
         ("PITBOSS_DICE_LIMITS", '{"ABC": 1}', "PITBOSS_DICE_LIMITS: Expected `object`"),
+        ("PITBOSS_TRUSTED_PROXIES", "10.0.0.1, proxy", "proxy is not an IP address"),
+        ("PITBOSS_TRUSTED_PROXIES", "10.0.0.0/8", "10.0.0.0/8 is not an IP address"),
+        ("PITBOSS_TRUSTED_PROXIES", "[1]", "PITBOSS_TRUSTED_PROXIES: Expected `str`"),
+        ("PITBOSS_TRUSTED_PROXIES", "[", "PITBOSS_TRUSTED_PROXIES: Input data was truncated"),
+        ("PITBOSS_ALLOWED_ORIGINS", "floor.example", "floor.example is not an origin"),
+        ("PITBOSS_ALLOWED_ORIGINS", "*", "* is not an origin"),
+        ("PITBOSS_ALLOWED_ORIGINS", "https://floor.example/", "is not an origin"),
         ("PITBOSS_JWT_SECRET", "short", "PITBOSS_JWT_SECRET must have at least 32 bytes"),
         ("PITBOSS_JWT_SECRET", "change-me!" * 4, "PITBOSS_JWT_SECRET is a placeholder"),
         ("PITBOSS_SEED_ENCRYPTION_KEY", "!", "PITBOSS_SEED_ENCRYPTION_KEY is not base64"),
