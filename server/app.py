@@ -31,8 +31,8 @@ from server.floor import Floor, Publishing
 from server.http.door import Door
 from server.http.health import Health
 from server.jobs import Jobs
-from server.lag import Lag
-from server.metrics import Commits, MetricsPage, NodeCollector
+from server.lag import watch_lag
+from server.metrics import Commits, MetricsPage, NodeCollector, lag_histogram
 from server.router import Router
 from server.settings import Settings
 from server.sockets.listener import Listener
@@ -116,7 +116,6 @@ class Pitboss:
         self.storage = _storage(settings, pools, dsn, Commits(self.registry))
         self.jobs = Jobs()
         self.work = Work()
-        self.lag = Lag()
         self.passwords = Passwords()
         self.accounts = Accounts(
             pools.people,
@@ -190,7 +189,7 @@ class Pitboss:
         idle_ms = int(settings.passivate_after_seconds * 1_000)
         jobs.every(SNAPSHOT_PAUSE_S, self.storage.store.flush_snapshots)
         jobs.every(DELETE_PAUSE_S, self.storage.outbox.flush)
-        jobs.run(self.lag.watch())
+        jobs.run(watch_lag(lag_histogram(self.registry).observe))
         jobs.every(OUTBOX_SWEEP_S, self._sweep_outbox)
         jobs.every(TOKEN_SWEEP_S, self.floor.check_tokens)
         jobs.every(PASSIVATION_SWEEP_S, lambda: self.node.passivate(idle_ms, PASSIVATION_LIMIT))
@@ -227,7 +226,6 @@ class Pitboss:
                 self.bets,
                 self.sockets,
                 self.work,
-                self.lag,
             )
         )
         MetricsPage(self.registry).add_to(app)

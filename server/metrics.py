@@ -19,7 +19,6 @@ from actors.runtime.post import Post
 from protocol.catalogue import COMMANDS, Rate
 from protocol.commands.bets import PlaceBets
 from server.commands.bets import BetCommands
-from server.lag import Lag
 from server.reply import OK
 from server.router import Router
 from server.sockets.server import SocketServer
@@ -50,6 +49,16 @@ class Commits:
         self._seconds.observe(seconds)
 
 
+def lag_histogram(registry: CollectorRegistry) -> Histogram:
+    """The lateness of the event loop."""
+    return Histogram(
+        "pitboss_loop_lag_seconds",
+        "How late the event loop was, sampled ten times a second.",
+        buckets=_SECONDS,
+        registry=registry,
+    )
+
+
 class NodeCollector(Collector):
     """Reads everything else off the node's own parts."""
 
@@ -62,7 +71,6 @@ class NodeCollector(Collector):
         bets: BetCommands,
         sockets: SocketServer,
         work: Work,
-        lag: Lag,
     ) -> None:
         self._node = node
         self._journal = journal
@@ -71,7 +79,6 @@ class NodeCollector(Collector):
         self._bets = bets
         self._sockets = sockets
         self._work = work
-        self._lag = lag
 
     def collect(self) -> Iterator[Metric]:
         """All metrics, as they stand now."""
@@ -93,7 +100,9 @@ class NodeCollector(Collector):
             if entry.rate is Rate.BETS and entry.request is not PlaceBets
         )
         bets = single + self._bets.settled_in_batches
-        yield CounterMetricFamily("pitboss_bets", "Bets settled.", value=bets)
+        yield CounterMetricFamily(
+            "pitboss_bets", "Bets answered with a result, repeated requests included.", value=bets
+        )
 
     def _actors(self) -> Iterator[Metric]:
         yield _gauge("pitboss_actors_live", "Actors in memory.", self._node.live)
@@ -104,12 +113,6 @@ class NodeCollector(Collector):
         depth.add_metric(("work",), self._work.under_way)
         yield depth
         yield _gauge("pitboss_lanes_open", "Lanes that own their shards.", self._open_lanes())
-        yield _gauge("pitboss_loop_lag_seconds", "Lateness of the loop.", self._lag.newest_s)
-        yield _gauge(
-            "pitboss_loop_lag_worst_seconds",
-            "Worst lateness of the loop since the last reading.",
-            self._lag.worst_s(),
-        )
 
     def _open_lanes(self) -> int:
         return sum(lane.open for lane in self._journal.lanes)
