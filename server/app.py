@@ -242,7 +242,7 @@ class Pitboss:
         if self._listener is not None:
             self._listener.close()
         self.node.drain()
-        await self.work.finish()
+        await self.work.finish(self.settings.drain_seconds)
         await self._flush()
         await self.sockets.drain(
             self.settings.drain_seconds, self.settings.reconnect_after_milliseconds

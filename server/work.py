@@ -3,17 +3,21 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import nullcontext
 from typing import Any, Final
 
-from protocol.errors import INTERNAL, OVERLOADED, Failure
+from protocol.errors import DRAINING, INTERNAL, OVERLOADED, STORAGE_UNAVAILABLE, Failure
 from server.caller import Caller
 from server.reply import Answer
 from server.router import Handler
+from server.turns import Turns
 
 log = logging.getLogger(__name__)
 
 # Tasks at once. Queries share a pool of a few connections, so more would only wait longer there.
 MAX_TASKS: Final = 1_000
+# How long those that are cut off at the end get to answer.
+CUT_OFF_S: Final = 1.0
 
 
 class Work:
@@ -21,6 +25,8 @@ class Work:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+        self._turns = Turns()
+        self._closing = False
 
     @property
     def under_way(self) -> int:
@@ -28,10 +34,15 @@ class Work:
         return len(self._tasks)
 
     def answering(self, function: Callable[[Caller, Any], Awaitable[Any]]) -> Handler:
-        """A handler that answers with what `function` returns."""
+        """A handler that answers with what `function` returns.
+
+        Of one user a few run at a time, see `Turns`. Strangers have no user; the budget of their
+        address is small.
+        """
 
         async def act(caller: Caller, command: Any, answer: Answer) -> None:
-            answer.resolve(await function(caller, command))
+            async with self._turns.of(caller.user_id) if caller.user_id else nullcontext():
+                answer.resolve(await function(caller, command))
 
         return self.acting(act)
 
@@ -64,9 +75,12 @@ class Work:
         return handle
 
     def _admits(self, answer: Answer) -> bool:
-        if len(self._tasks) < MAX_TASKS:
+        if self._closing:
+            answer.reject(Failure(DRAINING))
+        elif len(self._tasks) >= MAX_TASKS:
+            answer.reject(Failure(OVERLOADED, retry_after_ms=1_000))
+        else:
             return True
-        answer.reject(Failure(OVERLOADED, retry_after_ms=1_000))
         return False
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -74,10 +88,16 @@ class Work:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def finish(self) -> None:
-        """Wait for what is under way."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+    async def finish(self, timeout_s: float) -> None:
+        """Take nothing new, and wait for what is under way; in the end cut it off, answered."""
+        self._closing = True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            log.warning("%d commands are cut off", len(self._tasks))
+            await asyncio.wait(self._tasks, timeout=CUT_OFF_S)
 
 
 async def _guarded(work: Awaitable[None], answer: Answer) -> None:
@@ -85,6 +105,10 @@ async def _guarded(work: Awaitable[None], answer: Answer) -> None:
         await work
     except Failure as failure:
         answer.reject(failure)
+    except asyncio.CancelledError:
+        # It may have been done or not, and that is what this says.
+        answer.reject(Failure(STORAGE_UNAVAILABLE))
+        raise
     except Exception:
         log.exception("a command failed")
         answer.reject(Failure(INTERNAL))
