@@ -259,7 +259,7 @@ class Lane:
         self._wake = None
 
     async def _watch(self) -> None:
-        """Give up a batch that storage does not answer within the time-out.
+        """Give up a batch that storage does not take within the time-out.
 
         Time is counted in turns of this loop: while the loop itself is late, storage's answer may
         be waiting for it like everything else, and losing the lane would make a bad moment worse.
@@ -294,20 +294,26 @@ class Lane:
     async def _write(
         self, writer: Writer, facts: Sequence[Any], messages: Sequence[Posted]
     ) -> None:
+        """Write, and again after passing trouble: all tries together within the time-out."""
+        try:
+            async with asyncio.timeout(None) as self._writing:
+                await self._try(writer, facts, messages)
+        except TimeoutError as late:
+            raise Lost(f"not written within {self._commit_timeout_s} s") from late
+        finally:
+            self._writing = None
+
+    async def _try(self, writer: Writer, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
         for pause_s in (*RETRY_PAUSES_S, None):
             try:
-                async with asyncio.timeout(None) as self._writing:
-                    await writer.write(facts, messages)
-                    return
+                await writer.write(facts, messages)
             except Transient as transient:
                 if pause_s is None:
                     raise Lost(f"tried {len(RETRY_PAUSES_S) + 1} times: {transient}") from transient
                 log.warning("lane %d tries a batch again: %s", self.number, transient)
                 await asyncio.sleep(pause_s)
-            except TimeoutError as late:
-                raise Lost(f"no answer within {self._commit_timeout_s} s") from late
-            finally:
-                self._writing = None
+            else:
+                return
 
     def _refuse(self, refused: Refused) -> None:
         """Take the offending actor's writes, here and in the queue, out and give them back."""

@@ -272,6 +272,19 @@ async def test_no_answer_in_time_is_a_loss_whose_outcome_is_unknown() -> None:
 
 
 @on_virtual_time
+async def test_all_tries_together_have_the_time_of_one() -> None:
+    office = await opened()
+    # As a locked table answers: busy, but only after a second.
+    office.writer.takes_s = 1.0
+    office.writer.script.extend([Transient("locked")] * 4)
+    office.put("1a")
+    await asyncio.sleep(TIMEOUT_S + TIMEOUT_S / journal.LOOKS)
+    assert office.told == [("lost", ["1a"])]
+    assert office.writer.closed == ["terminated"]
+    await office.end()
+
+
+@on_virtual_time
 async def test_a_lost_connection_gives_everything_back_and_is_won_again() -> None:
     office = await opened()
     office.writer.script.append(Lost("gone"))
