@@ -9,18 +9,13 @@ from typing import Final
 import asyncpg
 
 from actors.wallet.state import Balance, WalletState, snapshot
+from storage.queries.balances import newest_entries
 
-_BALANCES: Final = """
-    with newest as (
-        select currency, max(seq) as seq from wallet_entries where wallet_id = $1 group by currency
-    )
-    select e.currency, e.seq, e.available_after, e.held_after
-    from newest join wallet_entries e on e.wallet_id = $1 and e.seq = newest.seq
-"""
 _PAIR: Final = """
     select p.number, coalesce((
         select e.nonce + 1 from wallet_entries e
-        where e.wallet_id = $1 and e.pair = p.number order by e.seq desc limit 1
+        where e.wallet_id = $1 and e.seq > p.after_seq and e.pair = p.number
+        order by e.seq desc limit 1
     ), p.first_nonce) as nonce
     from wallet_seed_pairs p where p.wallet_id = $1 order by p.number desc limit 1
 """
@@ -29,7 +24,7 @@ _PAIR: Final = """
 async def rebuild_snapshot(connection: asyncpg.Connection, wallet_id: int) -> tuple[int, bytes]:
     """The wallet's newest sequence number, and its snapshot there."""
     state = WalletState(wallet_id)
-    for row in await connection.fetch(_BALANCES, wallet_id):
+    for row in await newest_entries(connection, wallet_id):
         state.balances[row["currency"]] = Balance(row["available_after"], row["held_after"])
         state.seq = max(state.seq, row["seq"])
     pair = await connection.fetchrow(_PAIR, wallet_id)

@@ -64,7 +64,7 @@ class BetRecord(Answer):
 
 
 class BetHistory(Answer):
-    """A page of bets; `next_before` asks for the following page, null at the end."""
+    """A page of bets, perhaps fewer than asked for; `next_before` asks for the following page."""
 
     bets: list[BetRecord]
     next_before: int | None

@@ -68,7 +68,7 @@ class HistoryEntry(Answer):
 
 
 class History(Answer):
-    """A page of entries; `next_before` asks for the following page, null at the end."""
+    """A page of entries, perhaps fewer than asked for; `next_before` asks for the following page."""
 
     entries: list[HistoryEntry]
     next_before: int | None

@@ -103,7 +103,7 @@ WORDS: Final[dict[str, Word]] = {
     "entries": Word("Newest first.", EXAMPLE_FROM_TYPE),
     "before": Word("Only what is older than this number.", 43),
     "limit": Word(None, 50),
-    "next_before": Word("`before` for the following page, null at the end.", None),
+    "next_before": Word("`before` for the following page; only null is the end.", None),
     # Bets.
     "bets": Word("The bets, in the order in which they are to be placed.", EXAMPLE_FROM_TYPE),
     "BetHistory.bets": Word("Newest first.", EXAMPLE_FROM_TYPE),

@@ -17,10 +17,18 @@ _BALANCES: Final = """
 """
 
 
+async def newest_entries(
+    connection: asyncpg.pool.PoolConnectionProxy, wallet_id: int
+) -> list[asyncpg.Record]:
+    """The newest entry of each currency: what stands after it is the balance."""
+    rows: list[asyncpg.Record] = await connection.fetch(_BALANCES, wallet_id)
+    return rows
+
+
 async def balances(pool: asyncpg.Pool, wallet_id: int) -> list[BalanceOf]:
     """The balance of each currency the wallet ever had. Raises Failure `storage_unavailable`."""
     async with borrow(pool) as connection:
-        rows = await connection.fetch(_BALANCES, wallet_id)
+        rows = await newest_entries(connection, wallet_id)
     return [
         BalanceOf(
             currency=row["currency"],

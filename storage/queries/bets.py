@@ -9,6 +9,7 @@ from protocol.commands.bets import BetHistory, BetRecord, GetBet, GetBets
 from protocol.errors import NOT_FOUND, Failure
 from protocol.ids import bet_id, parse_bet_id
 from storage.borrow import borrow
+from storage.queries.stretch import find_stretch
 from storage.rows import open_seed
 from storage.vault import Vault
 
@@ -26,8 +27,8 @@ _BETS: Final = """
     join wallet_seed_pairs p on p.wallet_id = e.wallet_id and p.number = e.pair
 """
 _PAGE: Final = f"""{_BETS}
-    where e.wallet_id = $1 and e.game is not null and ($2::bigint is null or e.seq < $2)
-    order by e.seq desc limit $3
+    where e.wallet_id = $1 and e.seq >= $2 and e.seq < $3 and e.game is not null
+    order by e.seq desc limit $4
 """
 _ONE: Final = f"{_BETS} where e.wallet_id = $1 and e.seq = $2 and e.game is not null"
 
@@ -45,10 +46,11 @@ class Bets:
     async def page(self, wallet_id: int, command: GetBets) -> BetHistory:
         """A page of the wallet's bets, newest first."""
         async with borrow(self._pool) as connection:
-            rows = await connection.fetch(_PAGE, wallet_id, command.before, command.limit + 1)
+            stretch = await find_stretch(connection, wallet_id, command.before)
+            rows = await connection.fetch(_PAGE, wallet_id, *stretch, command.limit + 1)
         bets = [self._record(row) for row in rows[: command.limit]]
-        more = len(rows) > command.limit
-        return BetHistory(bets=bets, next_before=bets[-1].seq if more else None)
+        left_out = bets[-1].seq if len(rows) > command.limit else None
+        return BetHistory(bets=bets, next_before=stretch.next_before(left_out))
 
     async def one(self, wallet_id: int | None, command: GetBet) -> BetRecord:
         """One bet of the wallet, or of any wallet if None. Raises Failure `not_found`."""

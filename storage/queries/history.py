@@ -7,20 +7,21 @@ import asyncpg
 from protocol.commands.wallet import GetHistory, History, HistoryEntry
 from protocol.ids import bet_id
 from storage.borrow import borrow
+from storage.queries.stretch import find_stretch
 
 _HISTORY: Final = """
     select * from wallet_entries
-    where wallet_id = $1
-        and ($2::bigint is null or seq < $2) and ($3::text is null or currency = $3)
-    order by seq desc limit $4
+    where wallet_id = $1 and seq >= $2 and seq < $3 and ($4::text is null or currency = $4)
+    order by seq desc limit $5
 """
 
 
 async def history(pool: asyncpg.Pool, wallet_id: int, command: GetHistory) -> History:
     """A page of the wallet's entries. Raises Failure `storage_unavailable`."""
     async with borrow(pool) as connection:
+        stretch = await find_stretch(connection, wallet_id, command.before)
         rows = await connection.fetch(
-            _HISTORY, wallet_id, command.before, command.currency, command.limit + 1
+            _HISTORY, wallet_id, *stretch, command.currency, command.limit + 1
         )
     entries = [
         HistoryEntry(
@@ -38,5 +39,5 @@ async def history(pool: asyncpg.Pool, wallet_id: int, command: GetHistory) -> Hi
         )
         for row in rows[: command.limit]
     ]
-    more = len(rows) > command.limit
-    return History(entries=entries, next_before=entries[-1].seq if more else None)
+    left_out = entries[-1].seq if len(rows) > command.limit else None
+    return History(entries=entries, next_before=stretch.next_before(left_out))
