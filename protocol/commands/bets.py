@@ -64,7 +64,7 @@ class BetRecord(Answer):
 
 
 class BetHistory(Answer):
-    """A page of bets, perhaps fewer than asked for; `next_before` asks for the following page."""
+    """A page of bets, perhaps fewer than asked for; `next_before` asks for the next page."""
 
     bets: list[BetRecord]
     next_before: int | None

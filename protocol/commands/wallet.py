@@ -68,7 +68,7 @@ class HistoryEntry(Answer):
 
 
 class History(Answer):
-    """A page of entries, perhaps fewer than asked for; `next_before` asks for the following page."""
+    """A page of entries, perhaps fewer than asked for; `next_before` asks for the next page."""
 
     entries: list[HistoryEntry]
     next_before: int | None
