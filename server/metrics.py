@@ -110,6 +110,8 @@ class NodeCollector(Collector):
         for lane in self._journal.lanes:
             depth.add_metric((f"lane_{lane.number}",), lane.depth)
         depth.add_metric(("outbox",), self._post.under_way)
+        depth.add_metric(("hydration",), self._node.hydrating)
+        depth.add_metric(("lookups",), self._node.looking_up)
         depth.add_metric(("work",), self._work.under_way)
         yield depth
         yield _gauge("pitboss_lanes_open", "Lanes that own their shards.", self._open_lanes())

@@ -77,6 +77,16 @@ class Node:
         """How many actors are in memory."""
         return sum(map(len, self._live.values()))
 
+    @property
+    def hydrating(self) -> int:
+        """How many actors wait to be read from storage."""
+        return self._hydration.waiting
+
+    @property
+    def looking_up(self) -> int:
+        """How many repeated request ids are being looked up."""
+        return self._hydration.lookups
+
     def send(self, kind: str, key: int, command: Any, reply: Reply) -> None:
         """Give a command to its actor. `reply` is called after everything it rests on is committed.
 
