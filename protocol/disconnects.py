@@ -45,6 +45,7 @@ INTERNAL: Final = _reason(1011, "internal", "Something went wrong on our side.")
 
 # The connection did not keep up, or nobody was there.
 PING_TIMEOUT: Final = _reason(4001, "ping_timeout", "No pong came in time.")
+FLOODING: Final = _reason(4006, "flooding", "Far too many packets in a second.")
 SLOW_CONSUMER: Final = _reason(4002, "slow_consumer", "Packets are not read fast enough.")
 CONNECT_TIMEOUT: Final = _reason(4003, "connect_timeout", "No namespace was joined in time.")
 UPGRADE_TIMEOUT: Final = _reason(4004, "upgrade_timeout", "The upgrade was not completed in time.")

@@ -65,8 +65,11 @@ SESSION_SWEEP_S: Final = 600.0
 # Idle HTTP connections are closed after this: later than nginx lets go of them (60 s), so that a
 # proxy never sends a request into a connection that is just being closed.
 KEEPALIVE_S: Final = 75.0
-# aiohttp would take zero seconds for no limit at all.
-LEAST_SHUTDOWN_S: Final = 0.05
+# How long HTTP connections may take to go at the very end, twice: everything is answered by then.
+SHUTDOWN_S: Final = 1.0
+# Packets that a connection may send for each that its player's budgets allow: heartbeats, refused
+# tries and bursts fit in, a flood does not.
+FLOOD_FACTOR: Final = 10
 
 
 def now_ms() -> int:
@@ -175,7 +178,7 @@ class Pitboss:
             self._web_app(),
             access_log=None,
             handle_signals=False,
-            shutdown_timeout=max(self.settings.drain_seconds, LEAST_SHUTDOWN_S),
+            shutdown_timeout=SHUTDOWN_S,
             keepalive_timeout=KEEPALIVE_S,
         )
         await self._runner.setup()
@@ -288,6 +291,8 @@ def _socket_options(settings: Settings) -> SocketOptions:
         ping_interval_ms=settings.ping_interval_milliseconds,
         ping_timeout_ms=settings.ping_timeout_milliseconds,
         max_payload_bytes=settings.max_payload_bytes,
+        max_packets_per_second=FLOOD_FACTOR
+        * (settings.bets_per_second + settings.commands_per_second),
         max_connections=settings.max_connections,
         max_connections_per_ip=settings.max_connections_per_ip,
         trusted_proxies=settings.trusted_proxies,

@@ -20,6 +20,8 @@ _TEMPORARY: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # What asyncpg says when its connection broke between two steps of a protocol.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -64,5 +66,7 @@ async def _lent(
 
 
 def _end(connection: asyncpg.pool.PoolConnectionProxy) -> None:
-    with suppress(asyncpg.InterfaceError):  # it was given back at this very moment
+    with suppress(
+        asyncpg.InterfaceError, asyncpg.InternalClientError
+    ):  # it was given back at this very moment
         connection.terminate()

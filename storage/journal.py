@@ -9,6 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
 from typing import Any, Final, Protocol
 from zlib import crc32
 
@@ -121,6 +122,8 @@ class Lane:
         self._batch: Sequence[Write] = ()
         self._wake: asyncio.Future[None] | None = None
         self._writing: asyncio.Timeout | None = None
+        # The lane that has to be ours before this one may be won.
+        self._leader: Lane | None = None
         # Since when another process has had our shards, in the loop's time.
         self._rival_since_s: float | None = None
         self._opened = asyncio.Event()
@@ -152,6 +155,14 @@ class Lane:
     async def wait_open(self) -> None:
         """Until the lane's shards are ours."""
         await self._opened.wait()
+
+    def follow(self, leader: "Lane") -> None:
+        """Win this lane only while `leader` is ours.
+
+        Two processes that lost all lanes at once then race for the first alone, and whoever wins it
+        wins the others: they cannot end with a part each.
+        """
+        self._leader = leader
 
     @property
     def ousted(self) -> bool:
@@ -214,6 +225,9 @@ class Lane:
     async def _acquire(self) -> Writer | None:
         tries = 0
         while not self._closing:
+            if self._leader is not None and not self._leader.open:
+                await asyncio.sleep(CONNECT_PAUSES_S[0])
+                continue
             try:
                 return await self.connect()
             except Exception as error:  # noqa: BLE001 - whatever stands in the way, try again
@@ -347,6 +361,8 @@ class Journal:
         self._by_shard = {shard: lane for lane in lanes for shard in lane.shards}
         assert len(self._by_shard) == shards, "every shard has exactly one lane"
         self._salt: dict[str, int] = {}
+        for leader, lane in pairwise(lanes):
+            lane.follow(leader)
 
     def bind(self, listener: Listener) -> None:
         """Tell every lane who is told what became of its writes."""
@@ -377,8 +393,8 @@ class Journal:
 
     @property
     def ousted(self) -> bool:
-        """Whether another process has taken over."""
-        return any(lane.ousted for lane in self.lanes)
+        """Whether another process has taken over: it has the first lane, so it gets the others."""
+        return self.lanes[0].ousted
 
     @property
     def open(self) -> bool:

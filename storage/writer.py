@@ -67,7 +67,7 @@ class PostgresWriter:
                         await self._copy(table, columns, rows)
         except asyncpg.PostgresError as error:
             raise _classified(error, self._connection.is_closed()) from error
-        except (OSError, asyncpg.InterfaceError) as error:
+        except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise Lost(repr(error)) from error
         except (ArithmeticError, TypeError, ValueError) as error:
             # A value that no column can hold. Nothing of the batch was written, nor can it ever be.
@@ -102,7 +102,12 @@ class PostgresWriter:
         """Close in an orderly way, which gives the locks back."""
         try:
             await self._connection.close(timeout=CONNECT_TIMEOUT_S)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        except (
+            OSError,
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+        ):
             self._connection.terminate()
 
     def terminate(self) -> None:

@@ -92,6 +92,9 @@ class Node:
 
         Never raises: a refusal, temporary ones included, goes to `reply` too.
         """
+        if self._draining:
+            reject(reply, Failure(DRAINING))
+            return
         actor = self._live[kind].get(key)
         if actor is None:
             try:

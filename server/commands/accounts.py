@@ -62,8 +62,9 @@ class AccountCommands:
             raise Failure(MALFORMED, reason="Only an open socket is refreshed.")
         if caller.identity is None:
             raise Failure(UNAUTHENTICATED)
-        before = caller.identity.session_id
         renewed = await self._accounts.refresh_socket(caller.identity, command)
+        # Read now: another refresh of this socket may have been faster.
+        before = caller.identity.session_id
         caller.become(renewed)
         self._on_renewed(caller, before)
         expires_ms = renewed.expires_at_ms - self._now_ms()

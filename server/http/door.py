@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+import aiohttp
 import msgspec
 from aiohttp import web
 
@@ -94,7 +95,10 @@ async def _body(request: web.Request) -> bytes:
         async with asyncio.timeout(BODY_LIMIT_S):
             return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
-        raise Failure(TOO_LARGE, limit=error.body) from error
+        raise Failure(TOO_LARGE) from error
+    except (aiohttp.ClientPayloadError, web.RequestPayloadError, ConnectionError) as error:
+        # Broken compression, or a peer that left in the middle and hears this no more.
+        raise Failure(MALFORMED, reason="the body did not arrive whole") from error
     except TimeoutError as error:
         reason = f"the body did not arrive within {BODY_LIMIT_S:g} s"
         raise Failure(MALFORMED, reason=reason) from error

@@ -68,6 +68,8 @@ class Connection:
         "_dirty",
         "_outbound",
         "_outbound_bytes",
+        "_second_began",
+        "_second_left",
         "address",
         "counters",
         "ended",
@@ -93,6 +95,8 @@ class Connection:
         self._outbound: list[bytes] = []
         self._outbound_bytes = 0
         self._dirty = False
+        self._second_left = engine.options.max_packets_per_second
+        self._second_began = engine.now()
 
     @property
     def writable(self) -> bool:
@@ -155,6 +159,9 @@ class Connection:
         """Take one text packet from the transport. The text is known to be UTF-8."""
         self.counters.packets_in += 1
         self.counters.bytes_in += len(packet)
+        self._second_left -= 1
+        if self._second_left < 0 and self._floods():
+            return
         try:
             if packet[:1] == b"4":
                 self.handler.text(packet)
@@ -167,10 +174,23 @@ class Connection:
         """Take one binary message from the transport."""
         self.counters.packets_in += 1
         self.counters.bytes_in += len(message)
+        self._second_left -= 1
+        if self._second_left < 0 and self._floods():
+            return
         try:
             self.handler.binary(message)
         except ProtocolViolation as violation:
             self.close(violation.reason)
+
+    def _floods(self) -> bool:
+        """A second's packets have come: in less than a second the connection ends."""
+        now_s = self.engine.now()
+        if now_s - self._second_began < 1.0:
+            self.close(disconnects.FLOODING)
+            return True
+        self._second_began = now_s
+        self._second_left = self.engine.options.max_packets_per_second
+        return False
 
     def _receive_control(self, packet: bytes) -> None:
         received = self.session.receive(packet)

@@ -72,6 +72,10 @@ class Engine:
             options.close_timeout_ms / 1000, lambda silent, _: silent.abort()
         )
 
+    def now(self) -> float:
+        """The loop's clock, in seconds."""
+        return self._loop.time()
+
     def open(self, address: str, transport: Transport) -> Connection:
         """Open a session that admission has just let in, and queue its open packet."""
         connection = Connection(self, secrets.token_urlsafe(SID_BYTES), address, transport)

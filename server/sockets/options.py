@@ -34,6 +34,9 @@ class SocketOptions:
     # reaching either bound is `slow_consumer`.
     max_outbound_bytes: int = 1_048_576
     max_outbound_packets: int = 4_096
+    # What one connection may send in a second, answered or not: many times what its budgets allow,
+    # so only a flood reaches it. Past it: `flooding`.
+    max_packets_per_second: int = 5_000
     # Origins that browsers may connect from; None is any, which is safe as no cookie counts here.
     allowed_origins: frozenset[str] | None = None
     # Addresses of proxies whose X-Forwarded-For is believed.

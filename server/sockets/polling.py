@@ -134,7 +134,7 @@ async def _read_body(connection: Connection, request: web.Request) -> bytes:
                 body += chunk
                 if len(body) > options.max_payload_bytes:
                     raise ProtocolViolation(disconnects.TOO_LARGE)
-    except TimeoutError:
+    except (TimeoutError, ConnectionError, web.RequestPayloadError):
         raise ProtocolViolation(disconnects.TRANSPORT_CLOSED) from None
     return bytes(body)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from protocol.bounds import MAX_BETS_PER_BATCH
-from tests.floor.house import House, Seat, bet, request_id
+from tests.floor.house import LIMIT_S, House, Seat, bet, request_id
 
 
 def roll_of(server_seed: str, client_seed: str, nonce: int) -> int:
@@ -154,3 +154,21 @@ class TestRates:
             status, answer = await ann.http("POST", "/dice/roll", bet(request_id=request_id()))
             statuses.add((status, answer.get("error", {}).get("code")))
         assert statuses == {(200, None), (429, "rate_limited")}
+
+
+class TestFloods:
+    """A connection that sends far more than it may."""
+
+    @pytest.fixture
+    def options(self) -> dict[str, Any]:
+        return {"bets_per_second": 5, "commands_per_second": 5}
+
+    async def test_a_flood_ends_its_own_connection_and_no_other(self, house: House) -> None:
+        ann, bob = await house.guest(), await house.guest()
+        flooding, quiet = await ann.connect(), await bob.connect()
+        for _ in range(400):
+            await flooding.client.emit("nope")
+        async with asyncio.timeout(LIMIT_S):
+            await flooding.gone.wait()
+        await quiet.ok("wallet:get")
+        assert house.pitboss.sockets.counters.disconnects["flooding"] == 1

@@ -137,3 +137,20 @@ async def test_names_of_the_house_cannot_be_registered(house: House, username: s
     body = {"email": "a@example.com", "username": username, "password": "correct horse"}
     status, answer = await house.http("POST", "/auth/register", body)
     assert (status, answer["error"]["code"]) == (409, "name_taken")
+
+
+async def test_two_refreshes_at_once_leave_nothing_behind(house: House) -> None:
+    ann = await house.register("ann")
+    seat = await ann.connect()
+    login = {"login": "ann", "password": "correct horse"}
+    tokens = []
+    for _ in range(2):
+        _status, session = await house.http("POST", "/auth/login", login)
+        tokens.append(session["data"]["access_token"])
+    await asyncio.gather(*(seat.ok("auth:refresh", {"token": token}) for token in tokens))
+    assert len(house.pitboss.floor.sessions) == 1
+    await seat.client.disconnect()
+    async with asyncio.timeout(LIMIT_S):
+        await seat.gone.wait()
+    await house.guest()
+    assert house.pitboss.floor.sessions == []
