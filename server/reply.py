@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 OK: Final = "ok"
 
 
-class Answer:
+class Answer(ABC):
     """A reply that counts how it ended. `tally` is the command's; the router sets it."""
 
     __slots__ = ("command", "origin", "tally", "trace")
@@ -48,13 +49,13 @@ class Answer:
             )
         self.refuse(failure)
 
+    @abstractmethod
     def give(self, value: Any) -> None:
         """Send the answer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def refuse(self, failure: Failure) -> None:
         """Send the error."""
-        raise NotImplementedError
 
 
 class SocketAnswer(Answer):

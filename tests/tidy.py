@@ -28,7 +28,7 @@ MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 70
 UNFINISHED = re.compile(r"\b(TODO|FIXME)\b|(#|//|--) *XXX\b")
 REGISTRY = re.compile(
-    r"pypi\.org|pythonhosted\.org|registry\.npm|--(extra-)?index-url|--find-links"
+    r'"resolved": *"http|https?://[^\s"]*/simple\b|--(extra-)?index-url|--find-links'
 )
 MACHINE_PATH = re.compile(r"(?<![\w.])/(work|root|home|Users|opt|tmp)/\w")
 VAGUE_NAMES = {"common", "helper", "helpers", "misc", "shared", "stuff", "util", "utils"}
