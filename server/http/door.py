@@ -9,9 +9,9 @@ import msgspec
 from aiohttp import web
 
 from protocol.catalogue import API_PREFIX, COMMANDS, Entry
-from protocol.errors import MALFORMED, TOO_LARGE, Failure
+from protocol.errors import MALFORMED, TOO_LARGE, UNKNOWN_COMMAND, Failure
 from server.allowance import Allowance
-from server.answer import Refusal, Success
+from server.answer import Refusal, Success, refusal
 from server.auth.service import Accounts
 from server.caller import Caller
 from server.reply import HttpAnswer
@@ -50,6 +50,18 @@ class Door:
             if entry.route is not None:
                 path = API_PREFIX + entry.route.path
                 app.router.add_route(entry.route.method, path, self._handler(entry))
+        app.middlewares.append(self._unknown)
+
+    @web.middleware
+    async def _unknown(self, request: web.Request, handler: HttpHandler) -> web.StreamResponse:
+        """Answer paths and methods that the catalogue does not have as any other refusal."""
+        try:
+            return await handler(request)
+        except (web.HTTPNotFound, web.HTTPMethodNotAllowed) as error:
+            if not request.path.startswith(API_PREFIX):
+                raise
+            failure = Failure(UNKNOWN_COMMAND, command=f"{request.method} {request.path[:64]}")
+            return respond(error.status, refusal(failure, self._clock()))
 
     def _handler(self, entry: Entry) -> HttpHandler:
         async def handle(request: web.Request) -> web.StreamResponse:

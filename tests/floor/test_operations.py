@@ -44,3 +44,10 @@ async def test_health_says_whether_the_node_can_take_bets(house: House) -> None:
     status, text = await fetch(house, "/readyz")
     assert (status, '"journal": false' in text) == (503, True)
     lane.open = True
+
+
+async def test_unknown_paths_and_methods_are_refused_like_everything_else(house: House) -> None:
+    for method, path, status in (("GET", "/nope", 404), ("PUT", "/wallet", 405)):
+        given, answer = await house.http(method, path)
+        assert (given, answer["error"]["code"]) == (status, "unknown_command")
+    assert await fetch(house, "/nope") == (404, "404: Not Found")
