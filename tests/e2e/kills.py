@@ -142,6 +142,9 @@ async def _play(client: socketio.AsyncClient, player: Player, friend: str) -> No
 
 async def _ask(client: socketio.AsyncClient, player: Player, name: str, fields: Fields) -> None:
     answer = await client.call(name, fields, timeout=20)
+    if not answer["success"] and answer["error"]["temporary"]:
+        # A slow disk, say. It stays unanswered, and is asked again with the same id.
+        return
     assert answer["success"], answer
     player.promised[fields["request_id"]] = answer["data"]
     del player.unanswered[fields["request_id"]]
@@ -153,7 +156,8 @@ async def _resend(url: str, players: list[Player]) -> int:
     for player in players:
         client = await _connect(url, player)
         for name, fields in list(player.unanswered.values()):
-            await _ask(client, player, name, fields)
+            while fields["request_id"] in player.unanswered:
+                await _ask(client, player, name, fields)
             resent += 1
         await client.disconnect()
     return resent
