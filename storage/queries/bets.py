@@ -52,10 +52,10 @@ class Bets:
         left_out = bets[-1].seq if len(rows) > command.limit else None
         return BetHistory(bets=bets, next_before=stretch.next_before(left_out))
 
-    async def one(self, wallet_id: int | None, command: GetBet) -> BetRecord:
-        """One bet of the wallet, or of any wallet if None. Raises Failure `not_found`."""
+    async def one(self, wallet_id: int, command: GetBet) -> BetRecord:
+        """One bet of the wallet. Raises Failure `not_found`."""
         parsed = parse_bet_id(command.bet_id)
-        if parsed is None or wallet_id not in (None, parsed[0]):
+        if parsed is None or parsed[0] != wallet_id:
             raise Failure(NOT_FOUND)
         async with borrow(self._pool) as connection:
             row = await connection.fetchrow(_ONE, *parsed)
