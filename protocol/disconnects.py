@@ -50,6 +50,9 @@ SLOW_CONSUMER: Final = _reason(4002, "slow_consumer", "Packets are not read fast
 CONNECT_TIMEOUT: Final = _reason(4003, "connect_timeout", "No namespace was joined in time.")
 UPGRADE_TIMEOUT: Final = _reason(4004, "upgrade_timeout", "The upgrade was not completed in time.")
 CONNECT_BACKLOG: Final = _reason(4005, "connect_backlog", "Too much was sent while connecting.")
+ADDRESS_FLOODING: Final = _reason(
+    4007, "address_flooding", "Far too many packets in a second from this address."
+)
 
 # The account's session that the socket belongs to.
 SESSION_ENDED: Final = _reason(

@@ -38,6 +38,9 @@ UNKNOWN_COMMAND = _kind(1002, "unknown_command", 404, "There is no such command.
 TOO_LARGE = _kind(1003, "too_large", 413, "The message is larger than is accepted.")
 NOT_FOUND = _kind(1004, "not_found", 404, "There is no such thing, or it is not yours to see.")
 INVALID_NAMESPACE = _kind(1005, "invalid_namespace", 404, "Invalid namespace")
+REQUEST_TIMEOUT = _kind(
+    1006, "request_timeout", 408, "The request did not arrive in time.", temporary=True
+)
 
 UNAUTHENTICATED = _kind(2001, "unauthenticated", 401, "Log in first: the token is missing.")
 TOKEN_INVALID = _kind(2002, "token_invalid", 401, "The token is not valid. Log in again.")
@@ -78,6 +81,14 @@ TOO_MANY_CONNECTIONS = _kind(
     5002, "too_many_connections", 429, "Too many connections from here.", temporary=True
 )
 OVERLOADED = _kind(5003, "overloaded", 503, "The server is busy. Try again.", temporary=True)
+TOO_MANY_ROOMS = _kind(5004, "too_many_rooms", 409, "This connection is in too many rooms.")
+TOO_MANY_USER_CONNECTIONS = _kind(
+    5005,
+    "too_many_user_connections",
+    429,
+    "Your account has too many connections open. Close one of them.",
+    temporary=True,
+)
 
 STORAGE_UNAVAILABLE = _kind(
     9001,

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from protocol import socketio
-from protocol.errors import OVERLOADED, Failure
+from protocol.errors import TOO_MANY_ROOMS, Failure
 from protocol.socketio import Encoded
 from server.sockets.deadlines import SLICE_S, Deadlines
 
@@ -31,7 +31,7 @@ UPDATE_INTERVAL_S: Final = 0.05
 # and nothing speaks to a room this often; past it the oldest is dropped and counted in `dropped`.
 # A member notices by the gap in the room's numbering.
 MAX_WAITING: Final = 256
-# A player is in a few rooms, an operator in dozens. More: `Failure` overloaded.
+# A player is in a few rooms, an operator in dozens. More: `Failure` too_many_rooms.
 MAX_ROOMS_PER_SOCKET: Final = 256
 
 
@@ -90,7 +90,7 @@ class Hub:
         if room in socket.rooms:
             return
         if len(socket.rooms) >= MAX_ROOMS_PER_SOCKET:
-            raise Failure(OVERLOADED, limit=MAX_ROOMS_PER_SOCKET)
+            raise Failure(TOO_MANY_ROOMS, limit=MAX_ROOMS_PER_SOCKET)
         socket.rooms.add(room)
         rooms = self._rooms.setdefault(socket.namespace, {})
         target = rooms.get(room)

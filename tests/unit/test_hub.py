@@ -115,7 +115,7 @@ def test_the_number_of_rooms_of_a_socket_is_bounded(monkeypatch: pytest.MonkeyPa
         [alice] = inside(hub, "one")
         with pytest.raises(Failure) as caught:
             hub.join(alice, "two")
-        assert caught.value.kind.code == "overloaded"
+        assert caught.value.kind.code == "too_many_rooms"
         assert hub.sockets_of("/", "two") == []
 
     run(scenario())
