@@ -291,6 +291,7 @@ def _socket_options(settings: Settings) -> SocketOptions:
         ping_interval_ms=settings.ping_interval_milliseconds,
         ping_timeout_ms=settings.ping_timeout_milliseconds,
         max_payload_bytes=settings.max_payload_bytes,
+        websocket_compression=settings.websocket_compression,
         max_packets_per_second=FLOOD_FACTOR
         * (settings.bets_per_second + settings.commands_per_second),
         max_connections=settings.max_connections,

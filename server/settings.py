@@ -240,6 +240,12 @@ class Settings(BaseSettings):
         le=100_000_000,
         description="Largest message from a client; a larger one closes its connection.",
     )
+    websocket_compression: bool = Field(
+        False,
+        description="Compresses the larger messages of WebSockets whose clients offer it"
+        " (permessage-deflate). Such connections cost several times the processor time and memory"
+        " of others; it pays only where traffic is dearer than both.",
+    )
     ping_interval_milliseconds: int = Field(
         25_000, ge=100, le=3_600_000, description="Time between heartbeats."
     )

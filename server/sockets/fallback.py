@@ -1,24 +1,61 @@
 """Engine.IO over aiohttp's WebSocket, for an upgrade on a connection that was kept alive.
 
 A proxy such as nginx reuses its connections, so that an upgrade may follow other requests; aiohttp
-has the connection then. Slower than picows, the same to everyone above.
+has the connection then. Compression, where it is turned on, is here too. Slower than picows, the
+same to everyone above.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import WebSocketError, WSMsgType, web
+from aiohttp.abc import AbstractStreamWriter
 
 from protocol import disconnects, engineio
 from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.engineio import Binary
+from server.sockets.masks import MaskedOnly
 
 if TYPE_CHECKING:
     from server.sockets.connection import Connection
     from server.sockets.engine import Engine
+    from server.sockets.options import SocketOptions
+
+# Below this a message fits in a packet of the network anyway, and compressing gains nothing.
+MIN_COMPRESSED_BYTES: Final = 1_024
+
+
+class FallbackResponse(web.WebSocketResponse):
+    """aiohttp's WebSocket, made as strict as picows, and to compress message by message."""
+
+    def __init__(self, options: SocketOptions) -> None:
+        super().__init__(
+            # aiohttp refuses a message that reaches its bound.
+            max_msg_size=options.max_payload_bytes + 1,
+            timeout=options.close_timeout_ms / 1000,
+            compress=options.websocket_compression,
+        )
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
+        """Answer the handshake. From that answer on the client sends frames."""
+        if request.transport is not None and self.can_prepare(request):
+            MaskedOnly.guard(request.transport)
+        prepared = await super().prepare(request)
+        assert self._writer is not None, "it is prepared"
+        # Otherwise aiohttp compresses every message, and with what it remembers of those before:
+        # who can write to a player and count bytes on the way could then guess at what else the
+        # player was sent. It would also keep a quarter of a megabyte for each connection.
+        self._writer.compress = 0
+        return prepared
+
+    async def send(self, packet: bytes) -> None:
+        """Send one packet in a frame, compressed by itself where agreed and worth it."""
+        kind = WSMsgType.BINARY if isinstance(packet, Binary) else WSMsgType.TEXT
+        worth_it = len(packet) >= MIN_COMPRESSED_BYTES
+        await self.send_frame(packet, kind, int(self.compress) if worth_it else None)
 
 
 class FallbackWebSocket:
@@ -38,9 +75,7 @@ class FallbackWebSocket:
     name = engineio.WEBSOCKET
     max_packets = sys.maxsize
 
-    def __init__(
-        self, engine: Engine, request: web.Request, response: web.WebSocketResponse
-    ) -> None:
+    def __init__(self, engine: Engine, request: web.Request, response: FallbackResponse) -> None:
         self._engine = engine
         self._request = request
         self._response = response
@@ -146,10 +181,7 @@ class FallbackWebSocket:
     async def _write_some(self) -> None:
         packets = self._packets
         for packet in packets:
-            if isinstance(packet, Binary):
-                await self._response.send_bytes(packet)
-            else:
-                await self._response.send_str(packet.decode())
+            await self._response.send(packet)
         self._packets = self._packets[len(packets) :]
         if self.writable and self._connection is not None and not self._is_candidate:
             self._connection.flush()

@@ -191,7 +191,9 @@ class Arrival(asyncio.Protocol):
         """Hand the connection to picows if its handshake is right. False leaves it to aiohttp."""
         transport = self._transport
         assert transport is not None
-        handshake = self._handshake(upgrade, transport)
+        # picows has no compression, so that those who want it go to the other WebSocket.
+        compressed = self._listener.engine.options.websocket_compression and upgrade.offers_deflate
+        handshake = None if compressed else self._handshake(upgrade, transport)
         if handshake is None:
             return False
         self._listener.places.release(self._address)
@@ -224,6 +226,11 @@ class Upgrade:
     def __init__(self, target: str, headers: dict[str, str]) -> None:
         self.target = target
         self.headers = headers
+
+    @property
+    def offers_deflate(self) -> bool:
+        """The client would compress messages (RFC 7692)."""
+        return "permessage-deflate" in self.headers.get("Sec-Websocket-Extensions", "")
 
     def request(self) -> bytes:
         """The request with what picows needs and no more.

@@ -1,8 +1,11 @@
 """What can be set about the socket layer."""
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 
 from protocol.bounds import DEFAULT_MAX_PAYLOAD_BYTES
+
+Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,8 @@ class SocketOptions:
     ping_interval_ms: int = 25_000
     ping_timeout_ms: int = 20_000
     max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES
+    # Whether permessage-deflate is taken where it is offered, at the price of the slower WebSocket.
+    websocket_compression: bool = False
     # From the first byte to the end of the first request's head, and of a polling body.
     request_timeout_ms: int = 10_000
     # From the handshake to the first joined namespace; also how long a token check may take.
@@ -29,6 +34,8 @@ class SocketOptions:
     max_http_connections: int = 20_000
     # A household or a small office behind one address; more are told `too_many_connections`.
     max_connections_per_ip: int = 200
+    # Sessions that are opened in a second; more wait their turn (turnstile.py).
+    handshakes_per_second: int = 1_000
     retry_after_ms: int = 5_000
     # What waits for one slow client. A healthy one has a few packets here for less than a tick;
     # reaching either bound is `slow_consumer`.
@@ -37,7 +44,10 @@ class SocketOptions:
     # What one connection may send in a second, answered or not: many times what its budgets allow,
     # so only a flood reaches it. Past it: `flooding`.
     max_packets_per_second: int = 5_000
+    # What all connections of one address may send in a second: a few at the bound above, or two
+    # hundred that play fast. Past it the connection that sends goes: `address_flooding`.
+    max_packets_per_second_per_ip: int = 20_000
     # Origins that browsers may connect from; None is any, which is safe as no cookie counts here.
     allowed_origins: frozenset[str] | None = None
-    # Addresses of proxies whose X-Forwarded-For is believed.
-    trusted_proxies: frozenset[str] = frozenset()
+    # Networks of proxies whose X-Forwarded-For is believed.
+    trusted_proxies: frozenset[Network] = frozenset()

@@ -11,7 +11,7 @@ from protocol.errors import MALFORMED, Failure
 from server.sockets import polling
 from server.sockets.connection import Connection
 from server.sockets.engine import Engine
-from server.sockets.fallback import FallbackWebSocket
+from server.sockets.fallback import FallbackResponse, FallbackWebSocket
 from server.sockets.handshake import error_response, read_handshake
 from server.sockets.listener import peer_address
 
@@ -66,13 +66,7 @@ class SocketRoutes:
     async def _serve_websocket(
         self, request: web.Request, address: str, upgrading: Connection | None
     ) -> web.StreamResponse:
-        options = self._engine.options
-        response = web.WebSocketResponse(
-            # aiohttp refuses a message that reaches its bound.
-            max_msg_size=options.max_payload_bytes + 1,
-            timeout=options.close_timeout_ms / 1000,
-            compress=False,
-        )
+        response = FallbackResponse(self._engine.options)
         await response.prepare(request)
         await FallbackWebSocket(self._engine, request, response).serve(address, upgrading)
         return response
