@@ -6,7 +6,6 @@ afterwards the ledger must have every bet that was acknowledged.
 """
 
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,10 +13,9 @@ from pathlib import Path
 from typing import Final
 
 import click
-import msgspec
 import uvloop
 
-from benchmarks import machine
+from benchmarks import machine, results
 from benchmarks.ledger import LedgerError, audit, check_rows
 from benchmarks.measurement import Measurement, MeasurementError, measure
 from benchmarks.plan import Plan
@@ -26,8 +24,8 @@ from benchmarks.report import markdown
 from benchmarks.series import Series
 from benchmarks.server_process import Server, ServerError, own_server
 from benchmarks.usage import Meter, postmaster_pid
+from benchmarks.worker import WorkerError
 
-_RESULTS: Final = Path(__file__).parent / "results"
 BETS_PER_MESSAGE: Final = {"single": 1, "batch": 100}
 # Messages in flight on a connection: players who do not wait for their answers; a batch is many
 # bets already.
@@ -158,10 +156,7 @@ async def bench(options: Options, given: Server | None, file: Path | None) -> st
         runs = Bench(options, server, await _meter(server))
         series = await runs.run()
         notes = await runs.notes()
-    if file is None:
-        file = _RESULTS / time.strftime("bets-%Y-%m-%d-%H%M%S.json", time.gmtime())
-    results = {"machine": about, "series": [one.figures() for one in series], "notes": notes}
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    results.write("bets", about, [one.figures() for one in series], notes, file)
     return markdown(about, series, notes)
 
 
@@ -212,7 +207,7 @@ def main(
     given = None if url is None else Server(url, server_pid, database_url, None, environment)
     try:
         print(uvloop.run(bench(options, given, file)))
-    except (EnlistError, LedgerError, MeasurementError, ServerError) as error:
+    except (EnlistError, LedgerError, MeasurementError, ServerError, WorkerError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -6,13 +6,11 @@ server meanwhile, then the Outcome as one line of JSON.
 
 import asyncio
 import gc
-import sys
 from collections.abc import Callable
 from random import Random
 from time import perf_counter, perf_counter_ns, process_time
 from typing import Final
 
-import msgspec
 import uvloop
 
 from benchmarks.alarm import Alarm
@@ -21,9 +19,7 @@ from benchmarks.messages import Messages
 from benchmarks.plan import Outcome, Plan
 from benchmarks.schedule import poisson_ns
 from benchmarks.traffic import Traffic
-
-BEGIN: Final = "begin"
-END: Final = "end"
+from benchmarks.worker import BEGIN, END, read_plan, say, tell
 
 # An answer that takes longer than this will not come.
 ANSWER_LIMIT_S: Final = 20.0
@@ -114,12 +110,10 @@ class Generator:
     async def _mark(self, begin_ns: int, end_ns: int) -> None:
         await _sleep_until(begin_ns)
         cpu_s, at_s = process_time(), perf_counter()
-        sys.stdout.write(f"{BEGIN}\n")
-        sys.stdout.flush()
+        say(BEGIN)
         await _sleep_until(end_ns)
         self._cores = (process_time() - cpu_s) / (perf_counter() - at_s)
-        sys.stdout.write(f"{END}\n")
-        sys.stdout.flush()
+        say(END)
 
     async def _last_answers(self) -> None:
         limit_ns = perf_counter_ns() + int(ANSWER_LIMIT_S * _NS)
@@ -152,11 +146,10 @@ async def _sleep_until(at_ns: int) -> None:
 
 
 async def _main() -> None:
-    plan = msgspec.json.decode(sys.stdin.buffer.read(), type=Plan)
+    plan = read_plan(Plan)
     # A pause to collect garbage would look like the server's; a run makes little of it.
     gc.disable()
-    outcome = await Generator(plan).run()
-    sys.stdout.write(f"{msgspec.json.encode(outcome).decode()}\n")
+    tell(await Generator(plan).run())
 
 
 if __name__ == "__main__":

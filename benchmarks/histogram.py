@@ -42,12 +42,12 @@ class Histogram:
         self.count = 0
         self.max = 0
 
-    def record(self, value: int) -> None:
-        """Count one duration; a negative one raises ValueError."""
+    def record(self, value: int, count: int = 1) -> None:
+        """Count a duration, which `count` events took; a negative one raises ValueError."""
         if value < 0:
             raise ValueError(f"a duration cannot be negative: {value}")
-        self._counts[_bucket(min(value, _LARGEST))] += 1
-        self.count += 1
+        self._counts[_bucket(min(value, _LARGEST))] += count
+        self.count += count
         self.max = max(self.max, value)
 
     def percentile(self, percent: float) -> int:

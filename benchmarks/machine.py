@@ -11,7 +11,7 @@ from typing import Any, Final
 import asyncpg
 import psutil
 
-_PACKAGES: Final = ("picows", "uvloop", "msgspec", "asyncpg", "aiohttp")
+_PACKAGES: Final = ("picows", "uvloop", "msgspec", "asyncpg", "aiohttp", "python-socketio")
 _SYNCS: Final = 100
 _PAGE: Final = b"\0" * 8_192
 

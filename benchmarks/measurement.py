@@ -1,28 +1,18 @@
 """One run of a generator against a server, and the figures that follow from it."""
 
-import asyncio
-import sys
-from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
 
 import aiohttp
-import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks import generator
 from benchmarks.histogram import Histogram
 from benchmarks.plan import Outcome, Plan
 from benchmarks.usage import Meter, Usage
-
-_ROOT: Final = Path(__file__).parents[1]
-# The largest line is the Outcome: two histograms of at most 4,352 buckets.
-_LINE_LIMIT_BYTES: Final = 1_000_000
+from benchmarks.worker import BEGIN, END, Worker, worker
 
 
 class MeasurementError(Exception):
-    """The run is worth nothing: the generator failed, or bets were refused."""
+    """The run is worth nothing: bets were refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,56 +61,27 @@ async def measure(plan: Plan, meter: Meter) -> Measurement:
     """Run the plan in a generator's process and read the meters at both ends of its window.
 
     Raises:
-        MeasurementError: The generator failed, or the server refused bets.
+        WorkerError: The generator failed.
+        MeasurementError: The server refused bets.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "benchmarks.generator",
-        cwd=_ROOT,
-        stdin=PIPE,
-        stdout=PIPE,
-        limit=_LINE_LIMIT_BYTES,
-    )
-    try:
-        measured = await _watch(process, plan, meter)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    async with worker("benchmarks.generator", plan) as generator:
+        measured = await _watch(generator, plan, meter)
     refused = measured.outcome.refused
     if refused or not measured.outcome.bets:
         raise MeasurementError(f"bets settled: {measured.outcome.bets}; refused: {refused}")
     return measured
 
 
-async def _watch(process: Process, plan: Plan, meter: Meter) -> Measurement:
-    assert process.stdin is not None
-    process.stdin.write(msgspec.json.encode(plan))
-    process.stdin.close()
+async def _watch(generator: Worker, plan: Plan, meter: Meter) -> Measurement:
     async with aiohttp.ClientSession() as http:
-        await _expect(process, generator.BEGIN)
+        await generator.expect(BEGIN)
         before = meter.read()
         commits_before, rows_before = await _commits(http, plan.url)
-        await _expect(process, generator.END)
+        await generator.expect(END)
         usage = meter.read().since(before)
         commits, rows = await _commits(http, plan.url)
-    outcome = msgspec.json.decode(await _line(process), type=Outcome)
+    outcome = await generator.outcome(Outcome)
     return Measurement(plan.window_s, outcome, usage, commits - commits_before, rows - rows_before)
-
-
-async def _expect(process: Process, mark: str) -> None:
-    line = await _line(process)
-    if line.strip() != mark.encode():
-        raise MeasurementError(f"the generator said {line!r} instead of {mark}")
-
-
-async def _line(process: Process) -> bytes:
-    assert process.stdout is not None
-    line = await process.stdout.readline()
-    if not line:
-        raise MeasurementError("the generator failed; what it wrote to stderr says why")
-    return line
 
 
 async def _commits(http: aiohttp.ClientSession, url: str) -> tuple[int, int]:

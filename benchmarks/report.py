@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.machine import line
-from benchmarks.series import Series, Spread
+from benchmarks.results import table
+from benchmarks.series import Series
 
 
 def markdown(machine: dict[str, Any], series: Sequence[Series], notes: Iterable[str]) -> str:
@@ -36,16 +37,16 @@ def _throughput(series: Iterable[Series]) -> str:
     rows = [
         (
             one.mode,
-            _range(one.bets_per_second(), 0),
-            _range(one.server_us(), 1),
-            _range(one.postgres_us(), 1),
-            _range(one.generator_us(), 1),
-            _range(one.rows_per_commit(), 0),
+            one.bets_per_second().text(0),
+            one.server_us().text(1),
+            one.postgres_us().text(1),
+            one.generator_us().text(1),
+            one.rows_per_commit().text(0),
             *_percentiles(one),
         )
         for one in series
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _latency(series: Iterable[Series]) -> str:
@@ -65,15 +66,15 @@ def _latency(series: Iterable[Series]) -> str:
         (
             one.mode,
             f"{one.offered:,.0f}",
-            _range(one.bets_per_second(), 0),
+            one.bets_per_second().text(0),
             *_percentiles(one),
-            _range(one.server_us(), 1),
-            _range(one.rows_per_commit(), 0),
+            one.server_us().text(1),
+            one.rows_per_commit().text(0),
             f"{one.lateness().percentile(99) / 1e6:.2f}",
         )
         for one in series
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _cores(series: Iterable[Series]) -> str:
@@ -86,23 +87,13 @@ def _cores(series: Iterable[Series]) -> str:
         )
         for one in series
     ]
-    return _table(("mode", "load", *names), rows)
+    return table(("mode", "load", *names), rows)
 
 
 def _percentiles(one: Series) -> tuple[str, ...]:
     return (
-        _range(one.latency_ms(50), 2),
-        _range(one.latency_ms(99), 2),
-        _range(one.latency_ms(99.9), 2),
+        one.latency_ms(50).text(2),
+        one.latency_ms(99).text(2),
+        one.latency_ms(99.9).text(2),
         f"{one.latency().max / 1e6:.2f}",
     )
-
-
-def _range(spread: Spread, digits: int) -> str:
-    least, middle, greatest = (f"{value:,.{digits}f}" for value in spread)
-    return middle if least == greatest else f"{middle} ({least} to {greatest})"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -2,19 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import median
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.histogram import Histogram
 from benchmarks.measurement import Measurement
-
-
-class Spread(NamedTuple):
-    """The least, the middle and the greatest of the repeats."""
-
-    least: float
-    middle: float
-    greatest: float
+from benchmarks.spread import Spread, spread
 
 
 @dataclass
@@ -27,8 +19,7 @@ class Series:
 
     def spread(self, figure: Callable[[Measurement], float]) -> Spread:
         """How a figure varied over the repeats."""
-        values = [figure(repeat) for repeat in self.repeats]
-        return Spread(min(values), median(values), max(values))
+        return spread(figure(repeat) for repeat in self.repeats)
 
     def bets_per_second(self) -> Spread:
         """Bets acknowledged in a second."""

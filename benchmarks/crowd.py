@@ -1,0 +1,88 @@
+"""Thousands of connections in one process, on one epoll: a few microseconds for each read."""
+
+import resource
+import select
+from collections.abc import Iterator, Sequence
+from time import perf_counter_ns
+from typing import Final
+from urllib.parse import urlsplit
+
+from benchmarks.line import Line, LineError
+
+# Handshakes under way at a time, like a busy minute's, not like a restart's.
+AT_A_TIME: Final = 64
+_READ_BYTES: Final = 16_384
+_JOIN_LIMIT_NS: Final = 120_000_000_000
+# Besides the connections: files of the interpreter, pipes, the epoll itself.
+_OTHER_FILES: Final = 100
+
+
+class Crowd:
+    """Many lines, read as their bytes come."""
+
+    def __init__(self, lines: Sequence[Line]) -> None:
+        raise_file_limit(len(lines))
+        self._waiting = lines
+        self._lines: dict[int, Line] = {}
+        self._epoll = select.epoll()
+
+    def join(self, url: str, *, one_address: bool = False) -> None:
+        """Connect all lines, a few at a time, each from an address of its own or all from one.
+
+        Raises:
+            LineError: The server refused one, or took too long.
+        """
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        limit_ns = perf_counter_ns() + _JOIN_LIMIT_NS
+        sources = iter(["127.0.0.1"] * len(self._waiting)) if one_address else addresses()
+        joining: list[Line] = []
+        for line in self._waiting:
+            line.open(parts.hostname, parts.port, next(sources))
+            self._lines[line.socket.fileno()] = line
+            self._epoll.register(line.socket, select.EPOLLIN)
+            joining.append(line)
+            while len(joining) >= AT_A_TIME:
+                joining = self._joined(joining, limit_ns)
+        while joining:
+            joining = self._joined(joining, limit_ns)
+
+    def _joined(self, joining: list[Line], limit_ns: int) -> list[Line]:
+        if perf_counter_ns() > limit_ns:
+            raise LineError(f"{len(joining)} connections wait to join for too long")
+        self.turn(limit_ns)
+        return [line for line in joining if not line.joined]
+
+    def turn(self, until_ns: int) -> None:
+        """Wait for bytes until a moment of `perf_counter_ns`, and have each line read its own."""
+        wait_s = max(0.0, (until_ns - perf_counter_ns()) / 1e9)
+        for fd, _ in self._epoll.poll(wait_s):
+            line = self._lines[fd]
+            line.received(line.socket.recv(_READ_BYTES), perf_counter_ns())
+
+    def close(self) -> None:
+        """End every connection."""
+        self._epoll.close()
+        for line in self._lines.values():
+            line.socket.close()
+
+
+def addresses() -> Iterator[str]:
+    """Loopback addresses, one after another, as players come from addresses of their own."""
+    for number in range(256, 1 << 24):
+        yield f"127.{number >> 16}.{number >> 8 & 255}.{number & 255}"
+
+
+def raise_file_limit(connections: int) -> None:
+    """Let this process, and those it starts, have this many connections.
+
+    Raises:
+        LineError: The system allows fewer.
+    """
+    wanted = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise LineError(f"{wanted} files are needed, and `ulimit -Hn` allows {hard}")
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

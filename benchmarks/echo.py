@@ -1,0 +1,259 @@
+"""How many acknowledged echoes a second Socket.IO servers do, side by side, and at what cost.
+
+A client sends an event with an acknowledgement, whose arguments come back. Pitboss's socket layer,
+Node's Socket.IO, python-socketio and a bare aiohttp WebSocket take turns under the same generator,
+which compares every answer with what it must be, to the byte.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+import uvloop
+
+from benchmarks import machine, results
+from benchmarks.echo_generator import EchoOutcome, EchoPlan
+from benchmarks.histogram import Histogram
+from benchmarks.peer_process import (
+    PEERS,
+    PITBOSS,
+    Peer,
+    PeerError,
+    node_versions,
+    peer,
+)
+from benchmarks.spread import Spread, spread
+from benchmarks.usage import Meter, Usage
+from benchmarks.worker import BEGIN, END, WorkerError, worker
+
+# Above this share of a core it is the generator that is measured, at least in part.
+_SATURATED_CORES: Final = 0.9
+
+
+class Load(NamedTuple):
+    """Connections, and how many messages each keeps in flight."""
+
+    connections: int
+    depth: int
+
+    def __str__(self) -> str:
+        return f"{self.connections} x {self.depth}"
+
+
+# Players who do not wait for their answers; players who do; and many of these.
+_LOADS: Final = (Load(50, 16), Load(50, 1), Load(1_000, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Echoed:
+    """One run against one server."""
+
+    outcome: EchoOutcome
+    usage: Usage
+
+    @property
+    def per_second(self) -> float:
+        """Echoes in a second."""
+        return self.outcome.echoes / self.outcome.window_s
+
+    @property
+    def server_us(self) -> float:
+        """Microseconds of the server's CPU for an echo."""
+        return self.usage.server * 1e6 / self.per_second
+
+    @property
+    def others(self) -> float:
+        """Cores busy with something that is no part of this."""
+        return max(0.0, self.usage.machine - self.usage.server - self.outcome.cores)
+
+    def latency_ms(self, percent: float) -> float:
+        """A percentile of the time to an answer."""
+        latency = Histogram.from_sparse(self.outcome.latency, self.outcome.latency_max_ns)
+        return latency.percentile(percent) / 1e6
+
+
+@dataclass
+class Series:
+    """The repeats of one load on one server."""
+
+    server: str
+    load: Load
+    repeats: list[Echoed] = field(default_factory=list)
+
+    def per_second(self) -> Spread:
+        """Echoes in a second."""
+        return spread(one.per_second for one in self.repeats)
+
+    def server_us(self) -> Spread:
+        """Microseconds of the server's CPU for an echo."""
+        return spread(one.server_us for one in self.repeats)
+
+    def latency_ms(self, percent: float) -> Spread:
+        """A percentile of the time to an answer, in each repeat."""
+        return spread(one.latency_ms(percent) for one in self.repeats)
+
+    def cores(self) -> dict[str, float]:
+        """Cores kept busy on average, by whom."""
+        return {
+            "server": spread(one.usage.server for one in self.repeats).middle,
+            "generator": spread(one.outcome.cores for one in self.repeats).middle,
+            "others": spread(one.others for one in self.repeats).middle,
+        }
+
+    def figures(self) -> dict[str, Any]:
+        """All figures, for the file of results."""
+        return {
+            "server": self.server,
+            "connections": self.load.connections,
+            "in_flight": self.load.depth,
+            "repeats": len(self.repeats),
+            "echoes_per_second": self.per_second(),
+            "server_us_per_echo": self.server_us(),
+            "p50_ms": self.latency_ms(50),
+            "p99_ms": self.latency_ms(99),
+            "cores": self.cores(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What to measure, and for how long."""
+
+    loads: Sequence[Load]
+    rounds: int
+    warm_up_s: float
+    window_s: float
+
+
+async def measure(options: Options) -> list[Series]:
+    """Run every load on every server, in turns, so that a busy minute hits all alike."""
+    every = [Series(name, load) for load in options.loads for name in PEERS]
+    async with AsyncExitStack() as stack:
+        servers = {name: await stack.enter_async_context(peer(name)) for name in PEERS}
+        for _ in range(options.rounds):
+            for series in every:
+                one = await _once(servers[series.server], series.load, options)
+                series.repeats.append(one)
+                _progress(series, one)
+    return every
+
+
+async def _once(server: Peer, load: Load, options: Options) -> Echoed:
+    plan = EchoPlan(server.url, load.connections, load.depth, options.warm_up_s, options.window_s)
+    meter = Meter(server.pid, None)
+    async with worker("benchmarks.echo_generator", plan) as generator:
+        await generator.expect(BEGIN)
+        before = meter.read()
+        await generator.expect(END)
+        usage = meter.read().since(before)
+        return Echoed(await generator.outcome(EchoOutcome), usage)
+
+
+def _progress(series: Series, one: Echoed) -> None:
+    sys.stderr.write(
+        f"{series.load!s:>9} {series.server:15}: {one.per_second:9,.0f} echoes/s,"
+        f" server {one.server_us:6.1f} us, p99 {one.latency_ms(99):7.2f} ms,"
+        f" generator {one.outcome.cores:.2f} cores, others {one.others:.2f}\n"
+    )
+
+
+def ratios(every: Iterable[Series]) -> dict[Load, dict[str, Spread]]:
+    """How many times a peer's echoes a second Pitboss does, in the rounds that both ran."""
+    by_load: dict[Load, dict[str, Series]] = {}
+    for series in every:
+        by_load.setdefault(series.load, {})[series.server] = series
+    return {
+        load: {
+            name: spread(
+                ours.per_second / theirs.per_second
+                for ours, theirs in zip(
+                    servers[PITBOSS].repeats, servers[name].repeats, strict=True
+                )
+            )
+            for name in servers
+            if name != PITBOSS
+        }
+        for load, servers in by_load.items()
+    }
+
+
+def markdown(about: dict[str, Any], every: Sequence[Series], notes: Iterable[str]) -> str:
+    """The whole report."""
+    head = (
+        *("load", "server", "echoes/s", "server µs/echo", "p50 ms", "p99 ms"),
+        *("server cores", "generator cores", "other cores"),
+    )
+    rows = [
+        (
+            str(one.load),
+            one.server,
+            one.per_second().text(0),
+            one.server_us().text(1),
+            one.latency_ms(50).text(2),
+            one.latency_ms(99).text(2),
+            *(f"{cores:.2f}" for cores in one.cores().values()),
+        )
+        for one in every
+    ]
+    compared = [
+        (str(load), *(f"{times[name].text(1)}" for name in PEERS if name != PITBOSS))
+        for load, times in ratios(every).items()
+    ]
+    names = ("load", *(f"times {name}" for name in PEERS if name != PITBOSS))
+    parts = [
+        f"Machine: {machine.line(about)}",
+        "### Acknowledged echoes (connections x in flight on each)",
+        results.table(head, rows),
+        "### Pitboss's echoes a second beside the others', round by round",
+        results.table(names, compared),
+    ]
+    return "\n\n".join([*parts, *notes])
+
+
+def notes_of(every: Iterable[Series]) -> list[str]:
+    """What is to be said besides: where the generator was too busy to measure a server."""
+    saturated = [
+        f"{one.server} at {one.load}"
+        for one in every
+        if one.cores()["generator"] > _SATURATED_CORES
+    ]
+    checked = "Every answer was compared with what it must be, to the byte."
+    if not saturated:
+        return [checked]
+    return [checked, f"The generator was saturated, so that these can do more: {saturated}."]
+
+
+async def bench(options: Options, file: Path | None) -> str:
+    """Run everything, write the results to `file`, and return the report."""
+    about = await machine.describe(None, None) | await node_versions()
+    every = await measure(options)
+    notes = notes_of(every)
+    results.write("echo", about, [one.figures() for one in every], notes, file)
+    return markdown(about, every, notes)
+
+
+@click.command(help=__doc__)
+@click.option("--quick", is_flag=True, help="One short round of each: under a minute in all.")
+@click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
+@click.option("--rounds", type=int, help="Runs of each kind.")
+@click.option("--seconds", type=float, help="Length of a run's measured window.")
+def main(quick: bool, file: Path | None, rounds: int | None, seconds: float | None) -> None:
+    """Read the command line."""
+    options = Options(
+        loads=_LOADS[:2] if quick else _LOADS,
+        rounds=rounds or (3 if quick else 5),
+        warm_up_s=0.3 if quick else 1.0,
+        window_s=seconds or (1.0 if quick else 4.0),
+    )
+    try:
+        print(uvloop.run(bench(options, file)))
+    except (PeerError, WorkerError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The servers of `benchmarks/peers`, each started in a process of its own."""
+
+import asyncio
+import shutil
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.peers.listening import HOST, LISTENING
+
+PITBOSS: Final = "Pitboss"
+NODE: Final = "Node Socket.IO"
+PYTHON_SOCKETIO: Final = "python-socketio"
+BARE_AIOHTTP: Final = "bare aiohttp"
+PEERS: Final = (PITBOSS, NODE, PYTHON_SOCKETIO, BARE_AIOHTTP)
+
+_MODULES: Final = {
+    PITBOSS: "benchmarks.peers.pitboss",
+    PYTHON_SOCKETIO: "benchmarks.peers.python_socketio",
+    BARE_AIOHTTP: "benchmarks.peers.bare_aiohttp",
+}
+_ROOT: Final = Path(__file__).parents[1]
+_NODE_FOLDER: Final = Path(__file__).parent / "peers" / "node"
+_START_LIMIT_S: Final = 30.0
+# npm fetches two dozen small packages, once; a registry that is slower than this is down.
+_INSTALL_LIMIT_S: Final = 300.0
+
+
+class PeerError(Exception):
+    """A server could not be installed or did not start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A server that listens."""
+
+    name: str
+    url: str
+    pid: int
+
+
+@asynccontextmanager
+async def peer(name: str) -> AsyncIterator[Peer]:
+    """Start one of PEERS, and end it afterwards.
+
+    Raises:
+        PeerError: It did not start.
+    """
+    command = await _node() if name == NODE else (sys.executable, "-m", _MODULES[name])
+    process = await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdout=PIPE)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(_START_LIMIT_S):
+            line = (await process.stdout.readline()).decode()
+        if not line.startswith(LISTENING):
+            raise PeerError(f"{name} said {line!r} instead of where it listens")
+        port = int(line.removeprefix(LISTENING))
+        yield Peer(name, f"http://{HOST}:{port}", process.pid)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _node() -> tuple[str, str]:
+    """The command that starts Node's server; its packages are installed by then."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise PeerError("Node's Socket.IO needs `node` and `npm`")
+    lock = (_NODE_FOLDER / "package-lock.json").read_bytes()
+    stamp = _NODE_FOLDER / "node_modules" / ".installed-lock.json"
+    if not stamp.exists() or stamp.read_bytes() != lock:
+        await _install(npm)
+        stamp.write_bytes(lock)
+    return node, str(_NODE_FOLDER / "echo.js")
+
+
+async def node_versions() -> dict[str, str]:
+    """What Node and its Socket.IO are, by name."""
+    node, _ = await _node()
+    process = await asyncio.create_subprocess_exec(node, "--version", stdout=PIPE)
+    said, _ = await process.communicate()
+    package = _NODE_FOLDER / "node_modules" / "socket.io" / "package.json"
+    version = msgspec.json.decode(package.read_bytes())["version"]
+    return {"node": said.decode().strip().lstrip("v"), "socket.io": version}
+
+
+async def _install(npm: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"),
+        cwd=_NODE_FOLDER,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=PIPE,
+    )
+    async with asyncio.timeout(_INSTALL_LIMIT_S):
+        _, errors = await process.communicate()
+    if process.returncode != 0:
+        raise PeerError(f"npm ci failed: {errors.decode()}")

@@ -1,0 +1,51 @@
+"""Pitboss's socket layer: the listener of a real server, with an application that echoes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import uvloop
+from aiohttp import web
+
+from benchmarks.peers.listening import HOST, for_ever, say_port
+from protocol.socketio import Argument
+from server.sockets.listener import Listener
+from server.sockets.options import SocketOptions
+from server.sockets.server import SocketServer
+from server.sockets.socket import Ack, Socket
+
+# A generator is one client with more connections and packets than any real one.
+_OPTIONS = SocketOptions(
+    max_connections=20_000, max_connections_per_ip=20_000, max_packets_per_second=10_000_000
+)
+
+
+class Echo:
+    """Answers every event with its arguments, which it decodes as the other servers do."""
+
+    namespaces = frozenset({"/"})
+
+    async def connect(self, socket: Socket, auth: Mapping[str, Any]) -> None:
+        """Let anybody in."""
+
+    def event(self, _socket: Socket, _name: str, args: Sequence[Argument], ack: Ack | None) -> None:
+        """Acknowledge with the same arguments."""
+        if ack is not None:
+            ack.send(*(msgspec.json.decode(arg) for arg in args))  # type: ignore[arg-type]  # no attachments come here
+
+    def disconnected(self, socket: Socket, reason: str) -> None:
+        """Nothing is kept of a socket."""
+
+
+async def serve() -> None:
+    """Serve until the process is ended."""
+    engine = SocketServer(_OPTIONS, Echo()).engine
+    runner = web.AppRunner(web.Application(), access_log=None)
+    await runner.setup()
+    assert runner.server is not None
+    say_port(await Listener(engine, runner.server).listen(HOST, 0))
+    await for_ever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve())
