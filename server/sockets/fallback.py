@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import zlib
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import WebSocketError, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from protocol import disconnects, engineio
@@ -50,6 +51,14 @@ class FallbackResponse(web.WebSocketResponse):
         # player was sent. It would also keep a quarter of a megabyte for each connection.
         self._writer.compress = 0
         return prepared
+
+    async def close(
+        self, *, code: int = WSCloseCode.OK, message: bytes = b"", drain: bool = True
+    ) -> bool:
+        """Close with a close frame. aiohttp has no code of its own for broken compression."""
+        if isinstance(self.exception(), zlib.error):
+            code = disconnects.BAD_FRAME.close_code
+        return await super().close(code=code, message=message, drain=drain)
 
     async def send(self, packet: bytes) -> None:
         """Send one packet in a frame, compressed by itself where agreed and worth it."""
@@ -142,27 +151,37 @@ class FallbackWebSocket:
             if self._closed is not None:
                 break
             if message.type is WSMsgType.TEXT:
-                self._receive_text(message.data.encode())
+                self._receive(message.data.encode())
             elif message.type is WSMsgType.BINARY:
-                self._receive_binary(message.data)
+                self._receive(Binary(message.data))
             elif isinstance(message.data, WebSocketError):
                 return disconnects.of_close_code(message.data.code)
+            elif isinstance(message.data, zlib.error):
+                return disconnects.BAD_FRAME
         return disconnects.TRANSPORT_CLOSED
 
-    def _receive_text(self, packet: bytes) -> None:
+    def _receive(self, packet: bytes) -> None:
         assert self._connection is not None
-        if self._is_candidate:
+        if len(packet) > self._engine.options.max_payload_bytes:
+            # The bound that aiohttp has from us is one more, which decompressed messages may reach.
+            self._fail(disconnects.TOO_LARGE)
+        elif not self._is_candidate:
+            if isinstance(packet, Binary):
+                self._connection.receive_binary(packet)
+            else:
+                self._connection.receive_text(packet)
+        elif isinstance(packet, Binary):
+            self._fail(disconnects.BAD_PROBE)
+        else:
             self._connection.receive_on_candidate(self, packet)
             self._is_candidate = self._connection.transport is not self
-        else:
-            self._connection.receive_text(packet)
 
-    def _receive_binary(self, message: bytes) -> None:
+    def _fail(self, reason: DisconnectReason) -> None:
         assert self._connection is not None
         if self._is_candidate:
-            self._connection.drop_candidate(disconnects.BAD_PROBE)
+            self._connection.drop_candidate(reason)
         else:
-            self._connection.receive_binary(Binary(message))
+            self._connection.close(reason)
 
     async def _write_packets(self) -> None:
         """Write what there is until the end; a write waits while the network's buffer is full."""

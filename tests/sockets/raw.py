@@ -71,6 +71,12 @@ class RawSocket:
 
     async def frame(self) -> tuple[int, bytes]:
         """The next frame: its opcode and payload."""
+        rsv, opcode, payload = await self.flagged_frame()
+        assert rsv == 0, "no reserved bit was agreed upon"
+        return opcode, payload
+
+    async def flagged_frame(self) -> tuple[int, int, bytes]:
+        """The next frame: its reserved bits, opcode and payload."""
         async with asyncio.timeout(10):
             first, length = await self.reader.readexactly(2)
             assert first & 0x80, "the server fragments nothing"
@@ -79,7 +85,8 @@ class RawSocket:
                 (length,) = struct.unpack("!H", await self.reader.readexactly(2))
             elif length == 127:
                 (length,) = struct.unpack("!Q", await self.reader.readexactly(8))
-            return first & 0x0F, await self.reader.readexactly(length)
+            payload = await self.reader.readexactly(length)
+            return first >> 4 & 0x7, first & 0x0F, payload
 
     async def packet(self) -> str:
         """The next text packet that is not a ping."""
