@@ -46,14 +46,14 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(name: str) -> AsyncIterator[Peer]:
-    """Start one of PEERS, and end it afterwards.
+async def peer(name: str, *arguments: str) -> AsyncIterator[Peer]:
+    """Start one of PEERS, with arguments if it takes any, and end it afterwards.
 
     Raises:
         PeerError: It did not start.
     """
     command = await _node() if name == NODE else (sys.executable, "-m", _MODULES[name])
-    process = await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdout=PIPE)
+    process = await asyncio.create_subprocess_exec(*command, *arguments, cwd=_ROOT, stdout=PIPE)
     try:
         assert process.stdout is not None
         async with asyncio.timeout(_START_LIMIT_S):

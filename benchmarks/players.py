@@ -18,14 +18,14 @@ class EnlistError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """An account with funds, and the token that speaks for it."""
+    """An account, and the token that speaks for it."""
 
     user_id: int
     token: str
 
 
-async def enlist(url: str, count: int) -> list[Player]:
-    """Make `count` new guests and give each one pull of the faucet.
+async def enlist(url: str, count: int, *, funded: bool = True) -> list[Player]:
+    """Make `count` new guests and give each one pull of the faucet, if they are to be funded.
 
     Raises:
         EnlistError: The server refused; the message has its answer.
@@ -35,17 +35,22 @@ async def enlist(url: str, count: int) -> list[Player]:
 
         async def one() -> Player:
             async with gate:
-                return await _player(http)
+                player = await _guest(http)
+                if funded:
+                    await _fund(http, player)
+                return player
 
         return await asyncio.gather(*(one() for _ in range(count)))
 
 
-async def _player(http: aiohttp.ClientSession) -> Player:
+async def _guest(http: aiohttp.ClientSession) -> Player:
     session = await _post(http, "auth/guest", {}, {})
-    token = session["access_token"]
+    return Player(session["user"]["id"], session["access_token"])
+
+
+async def _fund(http: aiohttp.ClientSession, player: Player) -> None:
     pull = {"currency": CURRENCY, "request_id": str(uuid4())}
-    await _post(http, "wallet/faucet", pull, {"Authorization": f"Bearer {token}"})
-    return Player(session["user"]["id"], token)
+    await _post(http, "wallet/faucet", pull, {"Authorization": f"Bearer {player.token}"})
 
 
 async def _post(

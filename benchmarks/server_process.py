@@ -6,15 +6,18 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import aiohttp
 
 from storage.embedded import EmbeddedPostgres
+
+SERVE: Final = ("-m", "server", "serve")
 
 _ROOT: Final = Path(__file__).parents[1]
 _START_LIMIT_S: Final = 30.0
@@ -52,6 +55,15 @@ class Server:
     environment: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """An embedded PostgreSQL on fresh data, and the settings of a server on it."""
+
+    database_url: str
+    data_dir: Path
+    environment: Mapping[str, str]
+
+
 @asynccontextmanager
 async def own_server() -> AsyncIterator[Server]:
     """Start PostgreSQL and Pitboss with fresh data, and remove all of it afterwards.
@@ -59,37 +71,47 @@ async def own_server() -> AsyncIterator[Server]:
     Raises:
         ServerError: It did not start, or ended with an exit code other than 0.
     """
+    async with own_storage() as storage, serving(storage) as server:
+        yield server
+
+
+@asynccontextmanager
+async def own_storage() -> AsyncIterator[Storage]:
+    """Start PostgreSQL with fresh data, for one server after another, and remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix="pitboss-bench-") as folder:
         data_dir = Path(folder)
         postgres = EmbeddedPostgres(data_dir / "data")
         database_url = await postgres.start()
+        environment = {"DATABASE_URL": database_url, "PITBOSS_DATA_DIR": str(data_dir / "server")}
         try:
-            environment = {
-                "DATABASE_URL": database_url,
-                "PITBOSS_DATA_DIR": str(data_dir / "server"),
-            }
-            async with _serving(environment) as (url, pid):
-                yield Server(url, pid, database_url, data_dir, environment)
+            yield Storage(database_url, data_dir, environment)
         finally:
             await postgres.stop()
 
 
 @asynccontextmanager
-async def _serving(environment: Mapping[str, str]) -> AsyncIterator[tuple[str, int]]:
+async def serving(
+    storage: Storage,
+    settings: Mapping[str, str] = MappingProxyType({}),
+    command: Sequence[str] = SERVE,
+) -> AsyncIterator[Server]:
+    """Run a server on a database: `command` is what Python runs, `settings` come on top of all.
+
+    Raises:
+        ServerError: It did not start, or ended with an exit code other than 0.
+    """
     port = _free_port()
+    environment = {**_SETTINGS, **storage.environment, **settings, "PITBOSS_PORT": str(port)}
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "server",
-        "serve",
+        *(sys.executable, *command),
         cwd=_ROOT,
-        env={**os.environ, **_SETTINGS, **environment, "PITBOSS_PORT": str(port)},
+        env={**os.environ, **environment},
         stdout=asyncio.subprocess.DEVNULL,
     )
     try:
         url = f"http://127.0.0.1:{port}"
         await _until_ready(url, process)
-        yield url, process.pid
+        yield Server(url, process.pid, storage.database_url, storage.data_dir, storage.environment)
     finally:
         if process.returncode is None:
             process.terminate()

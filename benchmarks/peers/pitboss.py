@@ -1,5 +1,6 @@
 """Pitboss's socket layer: the listener of a real server, with an application that echoes."""
 
+import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,11 +14,6 @@ from server.sockets.listener import Listener
 from server.sockets.options import SocketOptions
 from server.sockets.server import SocketServer
 from server.sockets.socket import Ack, Socket
-
-# A generator is one client with more connections and packets than any real one.
-_OPTIONS = SocketOptions(
-    max_connections=20_000, max_connections_per_ip=20_000, max_packets_per_second=10_000_000
-)
 
 
 class Echo:
@@ -37,9 +33,9 @@ class Echo:
         """Nothing is kept of a socket."""
 
 
-async def serve() -> None:
+async def serve(options: SocketOptions) -> None:
     """Serve until the process is ended."""
-    engine = SocketServer(_OPTIONS, Echo()).engine
+    engine = SocketServer(options, Echo()).engine
     runner = web.AppRunner(web.Application(), access_log=None)
     await runner.setup()
     assert runner.server is not None
@@ -47,5 +43,20 @@ async def serve() -> None:
     await for_ever()
 
 
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ping-interval-ms", type=int, default=SocketOptions().ping_interval_ms)
+    arguments = parser.parse_args()
+    # A generator is one client with more connections and packets than any real one.
+    options = SocketOptions(
+        ping_interval_ms=arguments.ping_interval_ms,
+        max_connections=20_000,
+        max_connections_per_ip=20_000,
+        max_packets_per_second=10_000_000,
+    )
+    uvloop.run(serve(options))
+
+
 if __name__ == "__main__":
-    uvloop.run(serve())
+    main()
