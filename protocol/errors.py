@@ -41,6 +41,9 @@ INVALID_NAMESPACE = _kind(1005, "invalid_namespace", 404, "Invalid namespace")
 REQUEST_TIMEOUT = _kind(
     1006, "request_timeout", 408, "The request did not arrive in time.", temporary=True
 )
+UNSUPPORTED_ENCODING = _kind(
+    1007, "unsupported_encoding", 415, "Send the body as it is: no compressed one is taken."
+)
 
 UNAUTHENTICATED = _kind(2001, "unauthenticated", 401, "Log in first: the token is missing.")
 TOKEN_INVALID = _kind(2002, "token_invalid", 401, "The token is not valid. Log in again.")

@@ -28,6 +28,7 @@ from server.commands.bets import BetCommands
 from server.commands.wallet import WalletCommands
 from server.documents.pages import Documents
 from server.floor import Floor, Publishing
+from server.http.compression import compress_answers
 from server.http.door import Door
 from server.http.health import Health
 from server.jobs import Jobs
@@ -180,6 +181,9 @@ class Pitboss:
             handle_signals=False,
             shutdown_timeout=SHUTDOWN_S,
             keepalive_timeout=KEEPALIVE_S,
+            auto_decompress=False,
+            # A poll that its client gives up ends the session, which the client knows has ended.
+            handler_cancellation=True,
         )
         await self._runner.setup()
         server = self._runner.server
@@ -213,7 +217,9 @@ class Pitboss:
             await self.post.sweep()
 
     def _web_app(self) -> web.Application:
-        app = web.Application(client_max_size=self.settings.max_payload_bytes)
+        app = web.Application(
+            client_max_size=self.settings.max_payload_bytes, middlewares=[compress_answers]
+        )
         SocketRoutes(self.sockets.engine).add_to(app)
         Door(
             self.router, self.accounts, self.allowance, self.sockets.engine.admission, now_ms

@@ -14,6 +14,7 @@ from server.allowance import Allowance
 from server.answer import Refusal, Success, refusal
 from server.auth.service import Accounts
 from server.caller import Caller
+from server.http.compression import refuse_compressed
 from server.reply import HttpAnswer
 from server.router import Router
 from server.sockets.admission import Admission
@@ -103,13 +104,14 @@ async def _argument(request: web.Request, entry: Entry) -> Any:
 
 async def _body(request: web.Request) -> bytes:
     """The body, bounded in bytes by the application and in time here."""
+    refuse_compressed(request)
     try:
         async with asyncio.timeout(BODY_LIMIT_S):
             return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise Failure(TOO_LARGE) from error
     except (aiohttp.ClientPayloadError, web.RequestPayloadError, ConnectionError) as error:
-        # Broken compression, or a peer that left in the middle and hears this no more.
+        # Broken chunks, or a peer that left in the middle and hears this no more.
         raise Failure(MALFORMED, reason="the body did not arrive whole") from error
     except TimeoutError as error:
         reason = f"the body did not arrive within {BODY_LIMIT_S:g} s"

@@ -12,6 +12,7 @@ from protocol.bounds import MAX_PACKETS_PER_POLL
 from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.engineio import Binary
 from protocol.errors import MALFORMED, Failure
+from server.http.compression import refuse_compressed
 from server.sockets.connection import Connection
 from server.sockets.engine import Engine
 from server.sockets.handshake import error_response
@@ -98,7 +99,8 @@ async def receive(connection: Connection) -> web.Response:
 
 
 async def send(connection: Connection, request: web.Request) -> web.Response:
-    """Take the packets of a POST."""
+    """Take the packets of a POST. Raises `Failure` unsupported_encoding, which ends nothing."""
+    refuse_compressed(request)
     try:
         connection.session.begin_post()
     except ProtocolViolation as violation:
@@ -108,6 +110,9 @@ async def send(connection: Connection, request: web.Request) -> web.Response:
     except ProtocolViolation as violation:
         connection.close(violation.reason)
         return _error(violation.reason)
+    except asyncio.CancelledError:
+        connection.close(disconnects.TRANSPORT_CLOSED)
+        raise
     finally:
         connection.session.end_post()
     for packet in packets:

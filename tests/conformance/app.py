@@ -18,6 +18,7 @@ from aiohttp import web
 from protocol.disconnects import DisconnectReason
 from protocol.engineio import Binary
 from protocol.socketio import Argument
+from server.http.compression import compress_answers
 from server.sockets.connection import Connection
 from server.sockets.engine import Engine
 from server.sockets.listener import Listener
@@ -87,9 +88,9 @@ async def serve(port: int, plain_engine: bool, fallback: bool) -> None:
         engine = Engine(options("/engine.io/"), EchoHandler)
     else:
         engine = SocketServer(options("/socket.io/"), SuiteApplication()).engine
-    app = web.Application()
+    app = web.Application(middlewares=[compress_answers])
     SocketRoutes(engine).add_to(app)
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, auto_decompress=False)
     await runner.setup()
     if fallback:
         await web.TCPSite(runner, HOST, port).start()

@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from protocol.errors import TOKEN_INVALID, Failure
 from protocol.socketio import Argument
+from server.http.compression import compress_answers
 from server.sockets.listener import Listener
 from server.sockets.options import SocketOptions
 from server.sockets.routes import SocketRoutes
@@ -122,10 +123,16 @@ async def serve(options: SocketOptions | None = None) -> AsyncIterator[Served]:
     """Serve a fresh application on a free port, pages and sockets on the one port."""
     application = RecordingApplication()
     server = SocketServer(options or SocketOptions(), application)
-    http = web.Application()
+    http = web.Application(middlewares=[compress_answers])
     http.router.add_get("/", page)
     SocketRoutes(server.engine).add_to(http)
-    runner = web.AppRunner(http, access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(
+        http,
+        access_log=None,
+        shutdown_timeout=1,
+        auto_decompress=False,
+        handler_cancellation=True,
+    )
     await runner.setup()
     assert runner.server is not None
     listener = Listener(server.engine, runner.server)
