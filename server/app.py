@@ -71,6 +71,8 @@ SHUTDOWN_S: Final = 1.0
 # Packets that a connection may send for each that its player's budgets allow: heartbeats, refused
 # tries and bursts fit in, a flood does not.
 FLOOD_FACTOR: Final = 10
+# Connections of one address that may all send as much: an office where everybody plays sends less.
+FLOODS_PER_ADDRESS: Final = 4
 
 
 def now_ms() -> int:
@@ -131,7 +133,12 @@ class Pitboss:
             on_revoked=lambda session_id: self.floor.session_ended(session_id),  # noqa: PLW0108 - see above
         )
         self.allowance = Allowance(_rates(settings), time.monotonic)
-        self.floor = Floor(self.accounts, self.allowance, now_ms)
+        self.floor = Floor(
+            self.accounts,
+            self.allowance,
+            now_ms,
+            max_connections_per_user=settings.max_connections_per_user,
+        )
         self.sockets = SocketServer(_socket_options(settings), self.floor)
         self.post = Post(self.storage.outbox)
         self.node = self._node()
@@ -293,15 +300,24 @@ def _rates(settings: Settings) -> dict[Rate, tuple[float, int]]:
 
 
 def _socket_options(settings: Settings) -> SocketOptions:
+    packets_per_second = settings.max_packets_per_second or FLOOD_FACTOR * (
+        settings.bets_per_second + settings.commands_per_second
+    )
     return SocketOptions(
         ping_interval_ms=settings.ping_interval_milliseconds,
         ping_timeout_ms=settings.ping_timeout_milliseconds,
         max_payload_bytes=settings.max_payload_bytes,
         websocket_compression=settings.websocket_compression,
-        max_packets_per_second=FLOOD_FACTOR
-        * (settings.bets_per_second + settings.commands_per_second),
+        request_timeout_ms=settings.request_timeout_milliseconds,
+        connect_timeout_ms=settings.connect_timeout_milliseconds,
+        max_outbound_bytes=settings.max_outbound_bytes,
+        max_outbound_packets=settings.max_outbound_packets,
+        max_packets_per_second=packets_per_second,
+        max_packets_per_second_per_ip=settings.max_packets_per_second_per_ip
+        or FLOODS_PER_ADDRESS * packets_per_second,
         max_connections=settings.max_connections,
         max_connections_per_ip=settings.max_connections_per_ip,
+        handshakes_per_second=settings.handshakes_per_second,
         trusted_proxies=settings.trusted_proxies,
         allowed_origins=settings.allowed_origins,
     )

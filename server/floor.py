@@ -3,13 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from actors.decision import Push
 from protocol import disconnects
 from protocol.commands.auth import TokenExpiring
-from protocol.errors import MALFORMED, SESSION_REVOKED, Failure
+from protocol.errors import MALFORMED, SESSION_REVOKED, TOO_MANY_USER_CONNECTIONS, Failure
 from protocol.socketio import MAIN_NAMESPACE, Argument
 from server.allowance import Allowance
 from server.auth.service import Accounts
@@ -18,6 +18,8 @@ from server.hub import Hub
 from server.reply import SocketAnswer
 from server.router import Router
 from server.sockets.socket import Ack, Socket
+
+Key = TypeVar("Key")
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +38,17 @@ class Floor:
         accounts: Accounts,
         allowance: Allowance,
         now_ms: Callable[[], int],
+        *,
+        max_connections_per_user: int,
     ) -> None:
         self.namespaces = frozenset({MAIN_NAMESPACE})
         self._accounts = accounts
         self._allowance = allowance
         self._now_ms = now_ms
         self._router: Router | None = None
+        self._max_connections_per_user = max_connections_per_user
         self._by_session: dict[UUID, set[Socket]] = {}
+        self._by_user: dict[int, set[Socket]] = {}
         self._ended: dict[UUID, None] = {}
 
     def bind(self, router: Router) -> None:
@@ -57,10 +63,20 @@ class Floor:
         identity = await self._accounts.authenticate(token)
         if identity.session_id in self._ended:
             raise Failure(SESSION_REVOKED)
+        self._check_connections(identity.user_id, socket)
         budgets = self._allowance.of_user(identity.user_id, socket.address)
         socket.session = Caller(identity, socket.address, budgets, socket)
         socket.join(f"user:{identity.user_id}")
         self._by_session.setdefault(identity.session_id, set()).add(socket)
+        self._by_user.setdefault(identity.user_id, set()).add(socket)
+
+    def _check_connections(self, user_id: int, socket: Socket) -> None:
+        """Raise the Failure that refuses a player one connection more, if one does."""
+        limit = self._max_connections_per_user
+        # A connection has a socket for each namespace it joined.
+        connections = {other.connection for other in self._by_user.get(user_id, ())}
+        if len(connections | {socket.connection}) > limit:
+            raise Failure(TOO_MANY_USER_CONNECTIONS, limit=limit)
 
     def event(self, socket: Socket, name: str, args: Sequence[Argument], ack: Ack | None) -> None:
         """Route one command."""
@@ -73,21 +89,16 @@ class Floor:
 
     def disconnected(self, socket: Socket, _reason: str) -> None:
         """Forget the socket."""
-        self._forget(socket, socket.session.identity.session_id)
-
-    def _forget(self, socket: Socket, session_id: UUID) -> None:
-        sockets = self._by_session.get(session_id)
-        if sockets is not None:
-            sockets.discard(socket)
-            if not sockets:
-                del self._by_session[session_id]
+        identity = socket.session.identity
+        _discard(self._by_session, identity.session_id, socket)
+        _discard(self._by_user, identity.user_id, socket)
 
     def renewed(self, caller: Caller, before: UUID) -> None:
         """A socket's identity was renewed, perhaps by a token of another session."""
         socket, identity = caller.socket, caller.identity
         if socket is None or identity is None or not socket.connected:
             return
-        self._forget(socket, before)
+        _discard(self._by_session, before, socket)
         if identity.session_id in self._ended:
             socket.disconnect(disconnects.SESSION_ENDED)
             return
@@ -122,6 +133,14 @@ class Floor:
         elif left_ms <= EXPIRING_MS and not caller.warned:
             caller.warned = True
             socket.emit("token:expiring", TokenExpiring(expires_in=left_ms // 1_000))
+
+
+def _discard(groups: dict[Key, set[Socket]], key: Key, socket: Socket) -> None:
+    sockets = groups.get(key)
+    if sockets is not None:
+        sockets.discard(socket)
+        if not sockets:
+            del groups[key]
 
 
 class Publishing:

@@ -1,7 +1,7 @@
 """What the node tells Prometheus. Counters are plain numbers that are read when it asks."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from aiohttp import web
@@ -18,7 +18,9 @@ from actors.runtime.node import Node
 from actors.runtime.post import Post
 from protocol.catalogue import COMMANDS, Rate
 from protocol.commands.bets import PlaceBets
+from protocol.disconnects import REASONS
 from server.commands.bets import BetCommands
+from server.documents.refusals import CONNECTING
 from server.reply import OK
 from server.router import Router
 from server.sockets.server import SocketServer
@@ -113,6 +115,7 @@ class NodeCollector(Collector):
         depth.add_metric(("hydration",), self._node.hydrating)
         depth.add_metric(("lookups",), self._node.looking_up)
         depth.add_metric(("work",), self._work.under_way)
+        depth.add_metric(("handshakes",), len(self._sockets.engine.admission.turnstile))
         yield depth
         yield _gauge("pitboss_lanes_open", "Lanes that own their shards.", self._open_lanes())
 
@@ -124,12 +127,22 @@ class NodeCollector(Collector):
         yield _labelled(
             GaugeMetricFamily, "pitboss_connections", "Open.", counters.open_by_transport
         )
+        # Every name from the start: a rate over a counter that appears with its first event misses
+        # that event, and an operator finds what there is to watch.
         yield _labelled(
-            CounterMetricFamily, "pitboss_disconnects", "By reason.", counters.disconnects
+            CounterMetricFamily,
+            "pitboss_disconnects",
+            "Connections and sockets that ended, by reason.",
+            _with_zeros(counters.disconnects, REASONS),
         )
-        yield _labelled(
-            CounterMetricFamily, "pitboss_handshakes_refused", "By error.", counters.refused
-        )
+        refusals = [kind.code for kind in CONNECTING]
+        for name, text, counts in (
+            ("handshakes", "Connections and handshakes refused, by error.", counters.refused),
+            ("connects", "Attempts to join refused, by error.", counters.connects_refused),
+        ):
+            yield _labelled(
+                CounterMetricFamily, f"pitboss_{name}_refused", text, _with_zeros(counts, refusals)
+            )
         yield _gauge("pitboss_sockets", "Joined namespaces.", self._sockets.sockets)
         for name, value in (
             ("connections_opened", counters.opened),
@@ -144,6 +157,10 @@ class NodeCollector(Collector):
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, text, value=value)
+
+
+def _with_zeros(counts: Counter[str], names: Iterable[str]) -> Counter[str]:
+    return Counter({**dict.fromkeys(names, 0), **counts})
 
 
 def _labelled(

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
@@ -95,12 +95,14 @@ def _listed(value: object) -> object:
         raise ValueError(str(error)) from error
 
 
-def _proxy(text: str) -> str:
-    """An IP address, as the network layer writes it."""
+def _network(text: object) -> IPv4Network | IPv6Network:
+    """A network such as 10.0.0.0/8; an address is a network of one."""
     try:
-        return str(ip_address(text))
+        return ip_network(str(text))
     except ValueError as error:
-        raise ValueError(f"{text} is not an IP address") from error
+        raise ValueError(
+            f"{text} is not an IP address, nor a network such as 10.0.0.0/8"
+        ) from error
 
 
 def _origin(text: str) -> str:
@@ -111,8 +113,10 @@ def _origin(text: str) -> str:
 
 
 # pydantic-settings would take nothing but JSON for a list.
-Proxies = Annotated[
-    frozenset[Annotated[str, AfterValidator(_proxy)]], NoDecode, BeforeValidator(_listed)
+Networks = Annotated[
+    frozenset[Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]],
+    NoDecode,
+    BeforeValidator(_listed),
 ]
 Origins = Annotated[
     frozenset[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_listed)
@@ -222,17 +226,76 @@ class Settings(BaseSettings):
         description="Sessions from one address; more are told `too_many_connections`. Its HTTP"
         " connections are limited too, to twice this number and six.",
     )
-    trusted_proxies: Proxies = Field(
+    max_connections_per_user: int = Field(
+        20,
+        ge=1,
+        le=1_000_000,
+        description="Connections of one player: devices, tabs, and those that a bad network left"
+        " behind. One more is told `too_many_user_connections`.",
+    )
+    handshakes_per_second: int = Field(
+        1_000,
+        ge=1,
+        le=1_000_000,
+        description="Sessions opened in a second. After an outage everybody comes back at once:"
+        " more than this wait their turn, so that bets go on meanwhile, and who would wait for"
+        " longer than 15 seconds is told `overloaded`.",
+    )
+    connect_timeout_milliseconds: int = Field(
+        10_000,
+        ge=100,
+        le=600_000,
+        description="Time a client has to show a valid token after its handshake. Longer:"
+        " `connect_timeout`.",
+    )
+    request_timeout_milliseconds: int = Field(
+        10_000,
+        ge=100,
+        le=600_000,
+        description="Time a new connection has to send the head of its first request. Longer:"
+        " `request_timeout`.",
+    )
+    max_packets_per_second: int | None = Field(
+        None,
+        ge=1,
+        le=100_000_000,
+        description="Packets from one connection in a second, refused ones and heartbeats included;"
+        " more is `flooding`. Unless set, ten times what the rates of bets and commands allow a"
+        " player, which is far from any honest client.",
+    )
+    max_packets_per_second_per_ip: int | None = Field(
+        None,
+        ge=1,
+        le=100_000_000,
+        description="Packets from all connections of one address in a second, so that many sockets"
+        " together cannot take what one may not; those that send past it end with"
+        " `address_flooding`. Unless set, four times the bound of one connection.",
+    )
+    max_outbound_bytes: int = Field(
+        1_048_576,
+        ge=10_000,
+        le=1_000_000_000,
+        description="What waits for a client that reads slowly; more is `slow_consumer`. It bounds"
+        " memory: a thousand stuck clients hold a thousand times this.",
+    )
+    max_outbound_packets: int = Field(
+        4_096,
+        ge=16,
+        le=10_000_000,
+        description="The same in packets, as each costs memory however small it is.",
+    )
+    trusted_proxies: Networks = Field(
         frozenset(),
-        description="IP addresses of proxies in front of this node. What one of these says in the"
-        " last entry of X-Forwarded-For is taken for the client's address; limits for each address"
-        " would otherwise count all clients behind it as one.",
+        description="Addresses and networks of proxies in front of this node, such as"
+        " `10.0.0.0/8`. The client's address is then the last one in X-Forwarded-For that is not"
+        " one of these; limits for each address would otherwise count all clients behind a proxy as"
+        " one. An IPv6 client counts as its /64 network.",
     )
     allowed_origins: Origins | None = Field(
         None,
-        description="Origins of the web pages that may open sockets here, such as"
+        description="Origins of the web pages that may open sockets and call the API here, such as"
         " `https://floor.example`. Unless set, those of any origin may, which is safe as no cookie"
-        " counts here; programs, which have no origin, always may.",
+        " counts here; this node's own pages and programs, which have no origin, always may.",
     )
     max_payload_bytes: int = Field(
         DEFAULT_MAX_PAYLOAD_BYTES,

@@ -194,22 +194,8 @@ class SessionStore:
         async with borrow(self._pool) as connection:
             await _revoke(connection, session_id, now_ms, reason)
 
-    async def is_active(self, session_id: UUID, now_ms: int) -> bool:
-        """Whether the session is neither revoked nor expired, and its user not disabled."""
-        async with borrow(self._pool) as connection:
-            found = await connection.fetchval(
-                """
-                select true from sessions s join users u on u.id = s.user_id
-                where s.id = $1 and s.revoked_at_ms is null and s.expires_at_ms > $2
-                  and u.disabled_at_ms is null
-                """,
-                session_id,
-                now_ms,
-            )
-        return found is not None
-
     async def ended(self, session_ids: Sequence[UUID], now_ms: int) -> list[UUID]:
-        """Those of `session_ids` that are not active any more."""
+        """Those of `session_ids` that are revoked or expired, or whose users are disabled."""
         async with borrow(self._pool) as connection:
             rows = await connection.fetch(
                 """

@@ -41,6 +41,7 @@ from protocol.errors import (
 )
 from server.auth.confirmed import ConfirmedTokens
 from server.auth.identity import Identity
+from server.auth.lookups import SessionLookups
 from server.auth.names import GUEST_PREFIX, Named, Names, is_reserved
 from server.auth.passwords import Passwords
 from server.auth.tokens import ACCESS_LIFETIME_S, Tokens
@@ -86,6 +87,9 @@ class Accounts:
         self._sessions = SessionStore(pool)
         self._names = Names(self._accounts)
         self._confirmed = ConfirmedTokens()
+        self._lookups = SessionLookups(
+            lambda session_ids: self._sessions.ended(session_ids, now_ms())
+        )
         self._passwords = passwords
         self._tokens = tokens
         self._now_ms = now_ms
@@ -172,8 +176,8 @@ class Accounts:
         return LoggedOut()
 
     async def session_active(self, session_id: UUID) -> bool:
-        """Whether the session is live now: one indexed query."""
-        return await self._sessions.is_active(session_id, self._now_ms())
+        """Whether the session is live now."""
+        return await self._lookups.active(session_id)
 
     async def end_revoked(self, session_ids: Sequence[UUID]) -> None:
         """End those sessions that were revoked elsewhere: by the command line, or another node."""

@@ -86,7 +86,9 @@ _OWN: Final[dict[str, tuple[ErrorKind, ...]]] = {
 # A connection is refused with these: by the response to its handshake, or by `connect_error`.
 CONNECTING: Final = (
     errors.MALFORMED,
+    errors.TOO_LARGE,
     errors.INVALID_NAMESPACE,
+    errors.REQUEST_TIMEOUT,
     errors.UNAUTHENTICATED,
     errors.TOKEN_INVALID,
     errors.TOKEN_EXPIRED,
@@ -94,6 +96,8 @@ CONNECTING: Final = (
     errors.SESSION_REVOKED,
     errors.TOO_MANY_CONNECTIONS,
     errors.OVERLOADED,
+    errors.TOO_MANY_ROOMS,
+    errors.TOO_MANY_USER_CONNECTIONS,
     errors.STORAGE_UNAVAILABLE,
     errors.DRAINING,
     errors.INTERNAL,

@@ -79,7 +79,7 @@ class Door:
         return handle
 
     async def _caller(self, request: web.Request, entry: Entry) -> Caller:
-        address = self._admission.address(peer_address(request.transport), request.headers)
+        address = self._admission.addresses.of(peer_address(request.transport), request.headers)
         header = request.headers.get("Authorization", "")
         if not entry.roles:
             return Caller(None, address, self._allowance.of_stranger(address))

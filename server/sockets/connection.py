@@ -68,6 +68,7 @@ class Connection:
         "_dirty",
         "_outbound",
         "_outbound_bytes",
+        "_packets_left",
         "_second_began",
         "_second_left",
         "address",
@@ -95,6 +96,8 @@ class Connection:
         self._outbound: list[bytes] = []
         self._outbound_bytes = 0
         self._dirty = False
+        # How many packets may come before the bounds on them are looked at.
+        self._packets_left = engine.packets_per_look
         self._second_left = engine.options.max_packets_per_second
         self._second_began = engine.now()
 
@@ -159,8 +162,8 @@ class Connection:
         """Take one text packet from the transport. The text is known to be UTF-8."""
         self.counters.packets_in += 1
         self.counters.bytes_in += len(packet)
-        self._second_left -= 1
-        if self._second_left < 0 and self._floods():
+        self._packets_left -= 1
+        if self._packets_left < 0 and self._floods():
             return
         try:
             if packet[:1] == b"4":
@@ -174,8 +177,8 @@ class Connection:
         """Take one binary message from the transport."""
         self.counters.packets_in += 1
         self.counters.bytes_in += len(message)
-        self._second_left -= 1
-        if self._second_left < 0 and self._floods():
+        self._packets_left -= 1
+        if self._packets_left < 0 and self._floods():
             return
         try:
             self.handler.binary(message)
@@ -183,14 +186,19 @@ class Connection:
             self.close(violation.reason)
 
     def _floods(self) -> bool:
-        """A second's packets have come: in less than a second the connection ends."""
-        now_s = self.engine.now()
-        if now_s - self._second_began < 1.0:
+        """Some packets have come: past either bound of a second the connection ends."""
+        engine = self.engine
+        packets = self._packets_left = engine.packets_per_look
+        now_s = engine.now()
+        if now_s - self._second_began >= 1.0:
+            self._second_began = now_s
+            self._second_left = engine.options.max_packets_per_second
+        self._second_left -= packets
+        if self._second_left < 0:
             self.close(disconnects.FLOODING)
-            return True
-        self._second_began = now_s
-        self._second_left = self.engine.options.max_packets_per_second
-        return False
+        elif not engine.admission.takes(self.address, packets, now_s):
+            self.close(disconnects.ADDRESS_FLOODING)
+        return self.ended is not None
 
     def _receive_control(self, packet: bytes) -> None:
         received = self.session.receive(packet)

@@ -9,6 +9,7 @@ class Counters:
     __slots__ = (
         "bytes_in",
         "bytes_out",
+        "connects_refused",
         "disconnects",
         "open_by_transport",
         "opened",
@@ -28,5 +29,7 @@ class Counters:
         self.bytes_out = 0
         # By the name of their reason (protocol/disconnects.py).
         self.disconnects: Counter[str] = Counter()
-        # Handshakes by the code of the error they were told (protocol/errors.py).
+        # Connections and handshakes by the code of the error they were told (protocol/errors.py),
+        # and attempts to join a namespace.
         self.refused: Counter[str] = Counter()
+        self.connects_refused: Counter[str] = Counter()

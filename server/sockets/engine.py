@@ -16,6 +16,10 @@ from server.sockets.options import SocketOptions
 # 120 bits: the session id alone gives access to a long-polling session.
 SID_BYTES: Final = 15
 
+# How many packets of a connection come between two looks at the bounds on them. A look costs half a
+# microsecond, and a connection may be past a bound by so many packets before it is noticed.
+_PACKETS_PER_LOOK: Final = 64
+
 # How often a drain looks whether the peers have closed.
 _DRAIN_LOOK_S: Final = 0.01
 
@@ -40,6 +44,7 @@ class Engine:
         "connections",
         "counters",
         "options",
+        "packets_per_look",
         "pings",
         "pongs",
         "upgrades",
@@ -49,6 +54,9 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._make_handler = make_handler
         self.options = options
+        self.packets_per_look = min(
+            _PACKETS_PER_LOOK, options.max_packets_per_second, options.max_packets_per_second_per_ip
+        )
         self.admission = Admission(options)
         self.counters = Counters()
         self.connections: dict[str, Connection] = {}
@@ -165,6 +173,7 @@ class Engine:
     async def drain(self, timeout_s: float, say_goodbye: Callable[[Connection], None]) -> None:
         """Refuse new sessions and close all others, in slices; done after `timeout_s` at most."""
         self.admission.draining = True
+        self.admission.turnstile.hurry()
         end = self._loop.time() + timeout_s
         pause_at = self._loop.time() + SLICE_S
         for connection in list(self.connections.values()):
@@ -181,6 +190,8 @@ class Engine:
 
     def close(self) -> None:
         """End at once: every connection, every timer."""
+        self.admission.draining = True
+        self.admission.turnstile.close()
         for connection in list(self.connections.values()):
             connection.close(disconnects.SERVER_CLOSED)
         for transport in self.closing.running():

@@ -1,5 +1,6 @@
 """What a request must say to open a session or to carry one on, whichever transport it came by."""
 
+import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -7,7 +8,8 @@ import msgspec
 from aiohttp import web
 
 from protocol import engineio
-from protocol.errors import FORBIDDEN, MALFORMED, Failure, body
+from protocol.errors import MALFORMED, Failure
+from server.answer import refusal
 from server.sockets.connection import Connection
 from server.sockets.engine import Engine
 
@@ -31,11 +33,8 @@ def read_handshake(
     transport = query.get("transport", "")
     if transport not in (engineio.POLLING, engineio.WEBSOCKET):
         raise Failure(MALFORMED, reason="transport must be polling or websocket")
-    allowed = engine.options.allowed_origins
-    origin = headers.get("Origin")
-    if allowed is not None and origin is not None and origin not in allowed:
-        raise Failure(FORBIDDEN, reason="this origin is not allowed")
-    address = engine.admission.address(peer, headers)
+    engine.admission.origins.check(headers)
+    address = engine.admission.addresses.of(peer, headers)
     sid = query.get("sid")
     if sid is None:
         engine.admission.check(address)
@@ -50,9 +49,14 @@ def error_response(failure: Failure) -> web.Response:
     """A refusal as clients read it: a numbered error, and when to come back where that helps."""
     return web.Response(
         status=failure.kind.status,
-        body=msgspec.json.encode(body(failure)),
+        body=error_body(failure),
         headers=error_headers(failure),
     )
+
+
+def error_body(failure: Failure) -> bytes:
+    """The body of a refusal, in the shape that every answer has."""
+    return msgspec.json.encode(refusal(failure, time.time_ns() // 1_000_000))
 
 
 def error_headers(failure: Failure) -> dict[str, str]:

@@ -20,7 +20,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined] # the stub le
 
 from protocol import engineio
 from protocol.bounds import MAX_FIRST_REQUEST_BYTES
-from protocol.errors import Failure
+from protocol.errors import MALFORMED, REQUEST_TIMEOUT, TOO_LARGE, ErrorKind, Failure
 from server.sockets.deadlines import Deadlines
 from server.sockets.engine import Engine
 from server.sockets.handshake import Handshake, read_handshake
@@ -53,7 +53,7 @@ class Listener:
         self.engine = engine
         self.make_http = make_http
         self.peeking: Deadlines[Arrival] = Deadlines(
-            engine.options.request_timeout_ms / 1000, lambda slow, _: slow.abort()
+            engine.options.request_timeout_ms / 1000, lambda slow, _: slow.time_out()
         )
         options = engine.options
         # Connections that are aiohttp's, or nobody's yet.
@@ -66,6 +66,7 @@ class Listener:
             options.close_timeout_ms / 1000, lambda slow, _: slow.abort()
         )
         self._servers: list[asyncio.Server] = []
+        self._closed = False
 
     async def listen(self, host: str, port: int) -> int:
         """Listen on an address; port 0 takes a free one. The port, as it is."""
@@ -81,6 +82,7 @@ class Listener:
 
     def close(self) -> None:
         """Accept no more. Connections that are open stay."""
+        self._closed = True
         for server in self._servers:
             server.close()
         for waiting in self.peeking.running():
@@ -93,17 +95,30 @@ class Listener:
     def counted_address(self, transport: asyncio.Transport) -> str | None:
         """The address that a connection counts for; None if it is a proxy, which has many users."""
         peer = peer_address(transport)
-        return None if peer in self.engine.options.trusted_proxies else peer
+        addresses = self.engine.admission.addresses
+        return None if addresses.is_proxy(peer) else addresses.of(peer, {})
 
-    def refuse(self, transport: asyncio.Transport, failure: Failure) -> None:
-        """Tell a new connection why it may not stay, and close it."""
-        self.engine.counters.refused[failure.kind.code] += 1
+    def refuse(
+        self, transport: asyncio.Transport, failure: Failure, *, has_asked: bool = False
+    ) -> None:
+        """Tell a connection why it may not stay, once it `has_asked`, and close it."""
+        self.count_refusal(failure.kind)
         refused = Refused(self, transport, failure)
         transport.set_protocol(refused)
-        if len(self.refusing) < MAX_REFUSING:
-            self.refusing.add(refused)
-        else:
+        if len(self.refusing) >= MAX_REFUSING:
             refused.abort()
+            return
+        if has_asked:
+            refused.answer()
+        if self._closed:
+            # Nobody looks after it any more.
+            transport.close()
+        else:
+            self.refusing.add(refused)
+
+    def count_refusal(self, kind: ErrorKind) -> None:
+        """One more connection may not stay."""
+        self.engine.counters.refused[kind.code] += 1
 
 
 # A reconnecting crowd arrives within a second; the kernel cuts this to its own bound.
@@ -113,19 +128,22 @@ _BACKLOG: Final = 4_096
 class Arrival(asyncio.Protocol):
     """A network connection as it arrives: reads the head of its first request and hands it on.
 
-    The head is bounded in bytes (a longer one is handed on for aiohttp to refuse) and in time
-    (a slower one is cut off). picows takes its connections over whole; for aiohttp this stays in
+    The head is bounded in bytes and in time; past either the connection is told so. A handshake
+    waits here for its turn. picows takes its connections over whole; for aiohttp this stays in
     front and passes everything on, so that its connections are counted.
     """
 
-    __slots__ = ("_address", "_data", "_http", "_listener", "_transport")
+    __slots__ = ("_address", "_asked", "_data", "_http", "_listener", "_transport")
+
+    _transport: asyncio.Transport
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
         self._address: str | None = None
-        self._data = b""
+        self._data = bytearray()
         self._http: asyncio.Protocol | None = None
-        self._transport: asyncio.Transport | None = None
+        # The handshake that waits for its turn.
+        self._asked: tuple[Upgrade, Handshake] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the time for the first request, if there is room for one more."""
@@ -145,17 +163,25 @@ class Arrival(asyncio.Protocol):
         if self._http is not None:
             self._http.data_received(data)
             return
+        searched_bytes = len(self._data)
         self._data += data
-        head_bytes = self._data.find(_HEAD_END)
-        if head_bytes < 0 and len(self._data) < MAX_FIRST_REQUEST_BYTES:
+        if self._asked is not None:
+            if len(self._data) > MAX_FIRST_REQUEST_BYTES:
+                self._transport.pause_reading()
             return
-        self._listener.peeking.discard(self)
-        upgrade = read_upgrade(self._data[:head_bytes]) if head_bytes >= 0 else None
-        if upgrade is None or not self._to_picows(upgrade, self._data[head_bytes + 4 :]):
-            self._to_aiohttp()
+        if not _may_begin_request(self._data[0]):
+            self._refuse(Failure(MALFORMED, reason="this port speaks plain HTTP"))
+            return
+        head_bytes = self._data.find(_HEAD_END, max(0, searched_bytes - len(_HEAD_END) + 1))
+        if (head_bytes if head_bytes >= 0 else len(self._data)) > MAX_FIRST_REQUEST_BYTES:
+            self._refuse(Failure(TOO_LARGE, limit_bytes=MAX_FIRST_REQUEST_BYTES))
+        elif head_bytes >= 0:
+            self._listener.peeking.discard(self)
+            self._decide(head_bytes)
 
     def eof_received(self) -> bool | None:
-        """The peer sends no more."""
+        """The peer sends no more. It is taken to have left, as a poller that leaves looks so."""
+        self._listener.engine.admission.turnstile.discard(self)
         return self._http.eof_received() if self._http is not None else None
 
     def pause_writing(self) -> None:
@@ -170,52 +196,101 @@ class Arrival(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The network connection has ended."""
-        self._listener.places.release(self._address)
-        self._listener.peeking.discard(self)
+        self._leave()
         if self._http is not None:
             self._http.connection_lost(exc)
 
     def abort(self) -> None:
-        """The first request took too long."""
-        assert self._transport is not None
+        """Cut the network connection."""
         self._transport.abort()
 
+    def time_out(self) -> None:
+        """The first request took too long."""
+        if self._data:
+            self._refuse(Failure(REQUEST_TIMEOUT))
+        else:
+            # Nothing was asked: browsers do so to have a connection ready.
+            self._listener.count_refusal(REQUEST_TIMEOUT)
+            self._transport.abort()
+
+    def let_in(self) -> None:
+        """The handshake's turn has come."""
+        assert self._asked is not None, "only handshakes wait"
+        try:
+            # Others came in meanwhile.
+            self._listener.engine.admission.check(self._asked[1].address)
+        except Failure as failure:
+            self._refuse(failure)
+        else:
+            self._to_picows(*self._asked)
+
+    def _decide(self, head_bytes: int) -> None:
+        """Whose the connection is, now that the head of its first request has come."""
+        admission = self._listener.engine.admission
+        upgrade = read_upgrade(bytes(self._data[:head_bytes]))
+        try:
+            handshake = self._handshake(upgrade) if upgrade is not None else None
+            if handshake is not None and handshake.connection is None:
+                admission.turnstile.check()
+        except Failure as failure:
+            self._refuse(failure)
+            return
+        if upgrade is None or handshake is None:
+            self._to_aiohttp()
+            return
+        del self._data[: head_bytes + len(_HEAD_END)]
+        if handshake.connection is None:
+            self._asked = (upgrade, handshake)
+            admission.turnstile.queue(self)
+        else:
+            self._to_picows(upgrade, handshake)
+
+    def _handshake(self, upgrade: Upgrade) -> Handshake | None:
+        """The handshake that is picows' to carry on; None for any other request."""
+        engine = self._listener.engine
+        # picows has no compression, so that those who want it go to the other WebSocket.
+        if engine.options.websocket_compression and upgrade.offers_deflate:
+            return None
+        try:
+            target = urlsplit(upgrade.target)
+            query = dict(parse_qsl(target.query))
+        except ValueError:
+            return None
+        if target.path != engine.options.path or query.get("transport") != engineio.WEBSOCKET:
+            return None
+        return read_handshake(engine, query, upgrade.headers, peer_address(self._transport))
+
+    def _leave(self) -> None:
+        """Give up the place of a connection that is nobody's or aiohttp's."""
+        self._listener.places.release(self._address)
+        self._listener.peeking.discard(self)
+        self._listener.engine.admission.turnstile.discard(self)
+
+    def _refuse(self, failure: Failure) -> None:
+        self._leave()
+        self._listener.refuse(self._transport, failure, has_asked=True)
+
     def _to_aiohttp(self) -> None:
-        assert self._transport is not None
-        data, self._data = self._data, b""
+        data, self._data = bytes(self._data), bytearray()
         self._http = self._listener.make_http()
         self._http.connection_made(self._transport)
         self._http.data_received(data)
 
-    def _to_picows(self, upgrade: Upgrade, rest: bytes) -> bool:
-        """Hand the connection to picows if its handshake is right. False leaves it to aiohttp."""
-        transport = self._transport
-        assert transport is not None
-        # picows has no compression, so that those who want it go to the other WebSocket.
-        compressed = self._listener.engine.options.websocket_compression and upgrade.offers_deflate
-        handshake = None if compressed else self._handshake(upgrade, transport)
-        if handshake is None:
-            return False
-        self._listener.places.release(self._address)
-        socket = WebSocket(self._listener.engine, handshake.address, handshake.connection)
-        protocol = _picows_protocol(socket, self._listener.engine.options.max_payload_bytes)
+    def _to_picows(self, upgrade: Upgrade, handshake: Handshake) -> None:
+        self._leave()
+        engine, transport = self._listener.engine, self._transport
+        socket = WebSocket(engine, handshake.address, handshake.connection)
+        protocol = _picows_protocol(socket, engine.options.max_payload_bytes)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        _feed(protocol, upgrade.request() + rest)
-        return True
+        _feed(protocol, upgrade.request() + bytes(self._data))
+        # Harmless unless it was paused while it waited.
+        transport.resume_reading()
 
-    def _handshake(self, upgrade: Upgrade, transport: asyncio.Transport) -> Handshake | None:
-        engine = self._listener.engine
-        try:
-            target = urlsplit(upgrade.target)
-            query = dict(parse_qsl(target.query))
-            if target.path != engine.options.path:
-                return None
-            peer = peer_address(transport)
-            handshake = read_handshake(engine, query, upgrade.headers, peer)
-        except (ValueError, Failure):
-            return None
-        return handshake if handshake.transport == engineio.WEBSOCKET else None
+
+def _may_begin_request(byte: int) -> bool:
+    """Whether HTTP may begin so: with a method, or with an empty line. TLS and much else do not."""
+    return 0x20 < byte < 0x7F or byte in b"\r\n"
 
 
 class Upgrade:

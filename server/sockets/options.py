@@ -25,6 +25,8 @@ class SocketOptions:
     # From the handshake to the first joined namespace; also how long a token check may take.
     connect_timeout_ms: int = 10_000
     upgrade_timeout_ms: int = 10_000
+    # How long a client that asked for it may be away and come back to what it missed.
+    recovery_ms: int = 120_000
     # How long a closing WebSocket may take to answer before it is cut off.
     close_timeout_ms: int = 2_000
     # Sessions, at 10 kB each when idle; more are told `overloaded`.

@@ -1,14 +1,12 @@
-"""A network connection that there is no room for: it is told so, once it has asked something."""
+"""A network connection that may not stay: it is told why, once it has asked something."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from protocol.errors import Failure, body
-from server.sockets.handshake import error_headers
+from protocol.errors import Failure
+from server.sockets.handshake import error_body, error_headers
 
 if TYPE_CHECKING:
     from server.sockets.listener import Listener
@@ -31,7 +29,11 @@ class Refused(asyncio.Protocol):
 
     def data_received(self, _data: bytes) -> None:
         """Answer the first bytes, whatever they are; nothing of them is kept."""
-        if not self._answered:
+        self.answer()
+
+    def answer(self) -> None:
+        """Say why, once."""
+        if not self._answered and not self._transport.is_closing():
             self._answered = True
             self._transport.write(_response(self._failure))
             self._transport.write_eof()
@@ -47,7 +49,7 @@ class Refused(asyncio.Protocol):
 
 def _response(failure: Failure) -> bytes:
     """The whole HTTP response, with the body of a refused handshake."""
-    content = msgspec.json.encode(body(failure))
+    content = error_body(failure)
     headers = {
         **error_headers(failure),
         "Content-Length": str(len(content)),

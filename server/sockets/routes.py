@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from aiohttp import hdrs, web
 
 from protocol import engineio
@@ -14,8 +12,6 @@ from server.sockets.engine import Engine
 from server.sockets.fallback import FallbackResponse, FallbackWebSocket
 from server.sockets.handshake import error_response, read_handshake
 from server.sockets.listener import peer_address
-
-_PREFLIGHT_SECONDS: Final = "600"
 
 
 class SocketRoutes:
@@ -36,12 +32,12 @@ class SocketRoutes:
             self._engine.counters.refused[failure.kind.code] += 1
             response = error_response(failure)
         if not response.prepared:
-            self._allow_origin(request, response)
+            response.headers.update(self._engine.admission.origins.answer_headers(request.headers))
         return response
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         if request.method == hdrs.METH_OPTIONS:
-            return web.Response(status=204)
+            return self._preflight(request)
         if request.method == hdrs.METH_GET:
             last_words = self._engine.take_last_words(request.query.get("sid", ""))
             if last_words is not None:
@@ -56,6 +52,7 @@ class SocketRoutes:
         if connection is None:
             if request.method != hdrs.METH_GET:
                 raise Failure(MALFORMED, reason="a session is opened with GET")
+            await self._turn(request, handshake.address)
             return await polling.open_session(self._engine, handshake.address)
         if request.method == hdrs.METH_GET:
             return await polling.receive(connection)
@@ -66,20 +63,21 @@ class SocketRoutes:
     async def _serve_websocket(
         self, request: web.Request, address: str, upgrading: Connection | None
     ) -> web.StreamResponse:
+        if upgrading is None:
+            await self._turn(request, address)
         response = FallbackResponse(self._engine.options)
         await response.prepare(request)
         await FallbackWebSocket(self._engine, request, response).serve(address, upgrading)
         return response
 
-    def _allow_origin(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Let pages of allowed origins read the answer (no cookie is ever part of it)."""
-        origin = request.headers.get(hdrs.ORIGIN)
-        allowed = self._engine.options.allowed_origins
-        if origin is None or (allowed is not None and origin not in allowed):
-            return
-        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-        response.headers[hdrs.VARY] = hdrs.ORIGIN
-        if request.method == hdrs.METH_OPTIONS:
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST"
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = "Content-Type, Authorization"
-            response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = _PREFLIGHT_SECONDS
+    async def _turn(self, request: web.Request, address: str) -> None:
+        """Wait until a new session may be opened."""
+        await self._engine.admission.turn(address)
+        if request.transport is None:
+            raise ConnectionResetError("the client left while it waited for its turn")
+
+    def _preflight(self, request: web.Request) -> web.Response:
+        """Tell a browser what a page may send (no cookie is ever part of it)."""
+        origins = self._engine.admission.origins
+        headers = origins.preflight_headers(request.headers, "GET, POST")
+        return web.Response(status=204, headers=headers)

@@ -3,6 +3,8 @@
 import asyncio
 import json
 from contextlib import AsyncExitStack, suppress
+from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,7 @@ from tests.sockets.raw import (
     websocket,
 )
 
+LOCAL = frozenset({ip_network("127.0.0.1")})
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 
@@ -104,20 +107,39 @@ async def test_other_requests_get_an_http_answer_and_harm_nobody(
         assert await witness.packet() == "430[]"
 
 
+async def refusal(socket: RawSocket, status: int) -> Any:
+    """Read a refusal until the connection ends; the error in its envelope."""
+    head, content = (await socket.rest()).split(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), head
+    answer = json.loads(content)
+    assert answer["success"] is False
+    return answer["error"]
+
+
 async def test_a_head_without_end_is_refused_at_its_bound(served: Served) -> None:
     async with raw(served.port) as socket:
         socket.send(b"GET / HTTP/1.1\r\nX-Long: " + b"x" * MAX_FIRST_REQUEST_BYTES)
-        assert b" 400 Bad Request\r\n" in await socket.head()
+        error = await refusal(socket, 413)
+    assert error["code"] == "too_large"
+    assert error["details"] == {"limit_bytes": MAX_FIRST_REQUEST_BYTES}
     await served.until(lambda: served.listener.places.taken == 0)
 
 
 async def test_a_first_request_that_never_ends_is_cut_off() -> None:
     async with serve(SocketOptions(request_timeout_ms=50)) as served, raw(served.port) as socket:
         socket.send(b"GET / HTTP/1.1\r\n")
+        assert (await refusal(socket, 408))["number"] == 1006
+        assert served.listener.places.taken == 0
+        assert served.server.counters.refused["request_timeout"] == 1
+
+
+async def test_who_never_asks_is_cut_off_unheard_but_counted() -> None:
+    async with serve(SocketOptions(request_timeout_ms=50)) as served, raw(served.port) as socket:
         # The cut shows as an end or as a reset.
         with suppress(ConnectionError):
             assert await socket.rest() == b""
         await served.until(lambda: served.listener.places.taken == 0)
+        assert served.server.counters.refused["request_timeout"] == 1
 
 
 async def test_a_peer_that_leaves_before_it_says_anything_is_forgotten(served: Served) -> None:
@@ -152,7 +174,9 @@ async def expect_refusal(socket: RawSocket, status: int, code: str, limit: int) 
     head, content = (await socket.rest()).split(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"\r\nRetry-After: 5\r\n" in head
-    error = json.loads(content)
+    answer = json.loads(content)
+    assert answer["success"] is False
+    error = answer["error"]
     assert error["code"] == code
     assert error["details"] == {"limit": limit, "retry_after_ms": 5_000}
 
@@ -174,7 +198,7 @@ async def test_connections_from_one_address_are_bounded() -> None:
 
 
 async def test_a_trusted_proxy_is_no_address_of_one_user() -> None:
-    options = SocketOptions(max_connections_per_ip=1, trusted_proxies=frozenset({"127.0.0.1"}))
+    options = SocketOptions(max_connections_per_ip=1, trusted_proxies=LOCAL)
     async with serve(options) as served, AsyncExitStack() as crowd:
         for _ in range(20):
             socket = await crowd.enter_async_context(raw(served.port))
@@ -216,13 +240,17 @@ async def test_a_refused_handshake_says_when_to_come_back(door: Door) -> None:
         assert head.startswith(b"HTTP/1.1 429 ")
         assert b"\r\nRetry-After: 2\r\n" in head
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-        error = json.loads(await socket.reader.readexactly(length))
-        assert error == {
-            "code": "too_many_connections",
-            "number": 5002,
-            "message": "Too many connections from here.",
-            "temporary": True,
-            "details": {"limit": 1, "retry_after_ms": 1_500},
+        answer = json.loads(await socket.reader.readexactly(length))
+        assert answer == {
+            "success": False,
+            "error": {
+                "code": "too_many_connections",
+                "number": 5002,
+                "message": "Too many connections from here.",
+                "temporary": True,
+                "details": {"limit": 1, "retry_after_ms": 1_500},
+            },
+            "meta": {"at_ms": answer["meta"]["at_ms"]},
         }
         assert served.server.counters.refused["too_many_connections"] == 1
 
@@ -234,7 +262,7 @@ async def test_a_trusted_proxy_s_word_counts_for_the_address(served: Served) -> 
         await served.until(lambda: served.application.sockets)
         assert served.application.sockets[0].address == "127.0.0.1"
     async with (
-        serve(SocketOptions(trusted_proxies=frozenset({"127.0.0.1"}))) as behind_proxy,
+        serve(SocketOptions(trusted_proxies=LOCAL)) as behind_proxy,
         raw(behind_proxy.port) as socket,
     ):
         socket.send(upgrade_request(extra=forwarded), frame(1, b"40"))

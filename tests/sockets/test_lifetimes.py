@@ -282,7 +282,7 @@ async def test_sessions_are_counted_by_address_and_released() -> None:
                 http.get(f"{served.url}/socket.io/?EIO=4&transport=polling") as response,
             ):
                 assert response.status == 429
-                assert (await response.json())["details"]["limit"] == 2
+                assert (await response.json())["error"]["details"]["limit"] == 2
         await served.until(lambda: served.connections == 0)
         async with session(served.port):
             assert served.connections == 1

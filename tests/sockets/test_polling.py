@@ -141,7 +141,7 @@ async def test_a_broken_post_ends_the_session(
     status, answer = await poller.post(body)
 
     assert status == 400
-    assert json.loads(answer)["details"]["reason"] == reason
+    assert json.loads(answer)["error"]["details"]["reason"] == reason
     assert served.application.ends == [("/", reason)]
     assert (await poller.get())[0] == 400
 

@@ -57,11 +57,15 @@ def test_values_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> No
     assert not settings.faucet_enabled
 
 
-@pytest.mark.parametrize("written", ["10.0.0.1, 0:0:0:0:0:0:0:1", '["10.0.0.1", "::1"]'])
+@pytest.mark.parametrize(
+    "written",
+    ["10.0.0.1, 172.16.0.0/12,2001:db8:0::/48", '["10.0.0.1", "172.16.0.0/12", "2001:db8::/48"]'],
+)
 def test_proxies_are_a_list(monkeypatch: pytest.MonkeyPatch, written: str) -> None:
     assert loaded(monkeypatch).trusted_proxies == frozenset()
     settings = loaded(monkeypatch, PITBOSS_TRUSTED_PROXIES=written)
-    assert settings.trusted_proxies == {"10.0.0.1", "::1"}
+    networks = {"10.0.0.1/32", "172.16.0.0/12", "2001:db8::/48"}
+    assert {str(network) for network in settings.trusted_proxies} == networks
 
 
 @pytest.mark.parametrize(
@@ -87,7 +91,7 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("PITBOSS_DICE_LIMITS", "{", "dice_limits"),
         ("PITBOSS_DICE_LIMITS", '{"ABC": 1}', "PITBOSS_DICE_LIMITS: Expected `object`"),
         ("PITBOSS_TRUSTED_PROXIES", "10.0.0.1, proxy", "proxy is not an IP address"),
-        ("PITBOSS_TRUSTED_PROXIES", "10.0.0.0/8", "10.0.0.0/8 is not an IP address"),
+        ("PITBOSS_TRUSTED_PROXIES", "10.0.0.1/8", "10.0.0.1/8 is not an IP address"),
         ("PITBOSS_TRUSTED_PROXIES", "[1]", "PITBOSS_TRUSTED_PROXIES: Expected `str`"),
         ("PITBOSS_TRUSTED_PROXIES", "[", "PITBOSS_TRUSTED_PROXIES: Input data was truncated"),
         ("PITBOSS_ALLOWED_ORIGINS", "floor.example", "floor.example is not an origin"),
