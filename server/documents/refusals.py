@@ -124,7 +124,7 @@ def over_http(entry: Entry) -> tuple[ErrorKind, ...]:
     if entry.roles:
         kinds.update(_TOKEN)
     if entry.route.method != "GET":
-        kinds.add(errors.TOO_LARGE)
+        kinds.update((errors.TOO_LARGE, errors.UNSUPPORTED_ENCODING))
     return _by_number(kinds)
 
 
