@@ -33,7 +33,7 @@ _DEPTH: Final = {"single": 8, "batch": 1}
 # Loads of the open loop, as shares of what the closed loop reached.
 _SHARES: Final = (0.25, 0.5, 0.75, 0.9)
 # What the faucet gives covers ten thousand bets even if all are lost.
-_BET: Final = {"stake": 10, "currency": CURRENCY, "target": 5_000, "direction": "over"}
+BET: Final = {"stake": 10, "currency": CURRENCY, "target": 5_000, "direction": "over"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Bench:
         plan = Plan(
             url=server.url,
             tokens=[player.token for player in players],
-            bet=_BET,
+            bet=BET,
             bets_per_message=per_message,
             depth=options.depth or _DEPTH[series.mode],
             messages_per_second=series.offered and series.offered / per_message,

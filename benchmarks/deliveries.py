@@ -2,10 +2,13 @@
 
 from array import array
 from math import ceil
+from typing import Final
 
 import msgspec
 
 from benchmarks.line import Line, LineError
+
+EVENT: Final = "benchmark:ticked"
 
 
 class Publication(msgspec.Struct, forbid_unknown_fields=True):

@@ -50,10 +50,11 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
         await embedded.stop()
 
 
-async def serve(settings: Settings) -> int:
+async def serve(settings: Settings, make: type[Pitboss] = Pitboss) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit code.
 
-    It is 0 for an orderly end, and EXIT_OUSTED if another process has taken over.
+    It is 0 for an orderly end, and EXIT_OUSTED if another process has taken over. `make` is another
+    kind of node, for a benchmark that has to do something inside.
     """
     logs.configure(settings.log_level, settings.log_format)
     stopping = asyncio.Event()
@@ -65,7 +66,7 @@ async def serve(settings: Settings) -> int:
             log.info("applied migration %s", name)
         pools = await open_pools(postgres.dsn)
         try:
-            pitboss = Pitboss(settings, postgres.dsn, pools)
+            pitboss = make(settings, postgres.dsn, pools)
             if postgres.embedded is not None:
                 pitboss.jobs.every(REVIVE_S, _reviver(pitboss, postgres.embedded))
             ousted = await _run(pitboss, stopping)

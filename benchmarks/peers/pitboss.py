@@ -54,6 +54,8 @@ def main() -> None:
         max_connections=20_000,
         max_connections_per_ip=20_000,
         max_packets_per_second=10_000_000,
+        max_packets_per_second_per_ip=10_000_000,
+        handshakes_per_second=1_000_000,
     )
     uvloop.run(serve(options))
 
