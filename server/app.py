@@ -30,6 +30,7 @@ from server.documents.pages import Documents
 from server.floor import Floor, Publishing
 from server.http.compression import compress_answers
 from server.http.door import Door
+from server.http.gate import Gate
 from server.http.health import Health
 from server.jobs import Jobs
 from server.lag import watch_lag
@@ -227,6 +228,7 @@ class Pitboss:
         app = web.Application(
             client_max_size=self.settings.max_payload_bytes, middlewares=[compress_answers]
         )
+        Gate(self.sockets.engine).add_to(app)
         SocketRoutes(self.sockets.engine).add_to(app)
         Door(
             self.router, self.accounts, self.allowance, self.sockets.engine.admission, now_ms

@@ -32,7 +32,7 @@ class Refused(asyncio.Protocol):
         self.answer()
 
     def answer(self) -> None:
-        """Say why, once."""
+        """Say why, once; nothing if the peer has left."""
         if not self._answered and not self._transport.is_closing():
             self._answered = True
             self._transport.write(_response(self._failure))

@@ -80,15 +80,14 @@ class Turnstile:
         """Let in everybody who waits, as fast as the loop allows: a drain refuses them."""
         self._interval_s = 0.0
         self._next_at = 0.0
+        self._stop_timer()
+        self._set_timer()
 
     def close(self) -> None:
         """Let in everybody at once; the end refuses them."""
-        self.hurry()
+        self._stop_timer()
         while self._waiting:
             self._let_next_in()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _take(self, now: float) -> bool:
         """Whether the rate has room for one more now; it takes it then."""
@@ -102,6 +101,11 @@ class Turnstile:
         if self._timer is None and self._waiting:
             earliest = self._loop.time() + GRANULARITY_S
             self._timer = self._loop.call_at(max(self._next_at, earliest), self._run)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _run(self) -> None:
         self._timer = None

@@ -1,0 +1,177 @@
+"""A crowd that comes back: handshakes wait their turn, in order, bounded, and leave no trace."""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from protocol.bounds import MAX_FIRST_REQUEST_BYTES
+from server.sockets import turnstile
+from server.sockets.options import SocketOptions
+from tests.sockets.application import Served, serve
+from tests.sockets.raw import RawSocket, frame, raw, upgrade_request
+from tests.sockets.test_arrival import refusal
+
+SLOW = SocketOptions(handshakes_per_second=100, max_connections_per_ip=1_000)
+POLL = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+def stop_clock(served: Served) -> None:
+    """Use up the rate for longer than any test takes."""
+    turnstile = served.server.engine.admission.turnstile
+    turnstile._next_at = turnstile._loop.time() + 3_600
+
+
+def let_in(served: Served, count: int) -> None:
+    """Let the first `count` of those who wait in."""
+    for _ in range(count):
+        served.server.engine.admission.turnstile._let_next_in()
+
+
+def waiting(served: Served) -> int:
+    return len(served.server.engine.admission.turnstile)
+
+
+async def ask(served: Served, crowd: AsyncExitStack, request: bytes) -> RawSocket:
+    """Send a handshake and return when it waits."""
+    before = waiting(served)
+    socket = await crowd.enter_async_context(raw(served.port))
+    socket.send(request)
+    await served.until(lambda: waiting(served) == before + 1)
+    return socket
+
+
+async def test_a_crowd_passes_in_its_order_and_each_turn_lets_one_in() -> None:
+    async with serve(SLOW) as served, AsyncExitStack() as crowd:
+        stop_clock(served)
+        sockets = [await ask(served, crowd, upgrade_request()) for _ in range(300)]
+        assert served.connections == 0
+        for round_ in range(3):
+            let_in(served, 100)
+            assert served.connections == 100 * (round_ + 1)
+        for socket in sockets:
+            assert (await socket.head()).startswith(b"HTTP/1.1 101 ")
+            assert (await socket.packet()).startswith("0{")
+        assert waiting(served) == 0
+        assert served.server.counters.refused.total() == 0
+
+
+async def test_they_come_in_by_themselves_at_the_rate() -> None:
+    options = SocketOptions(handshakes_per_second=500, max_connections_per_ip=1_000)
+    async with serve(options) as served, AsyncExitStack() as crowd:
+        sockets = [await crowd.enter_async_context(raw(served.port)) for _ in range(60)]
+        for socket in sockets:
+            socket.send(upgrade_request())
+        for socket in sockets:
+            assert (await socket.head()).startswith(b"HTTP/1.1 101 ")
+        assert served.connections == 60
+
+
+async def test_each_kind_of_handshake_waits_and_sessions_that_are_open_do_not() -> None:
+    async with serve(SLOW) as served, AsyncExitStack() as crowd:
+        player = await crowd.enter_async_context(raw(served.port))
+        player.send(upgrade_request(), frame(1, b"40"))
+        await player.head()
+        assert (await player.packet()).startswith("0{")
+        assert (await player.packet()).startswith("40{")
+        assert (await player.packet()).startswith("42")
+        stop_clock(served)
+        poller = await ask(served, crowd, POLL)
+        kept_alive = await crowd.enter_async_context(raw(served.port))
+        await kept_alive.read_page()
+        kept_alive.send(upgrade_request())
+        await served.until(lambda: waiting(served) == 2)
+
+        player.text('420["echo"]')
+        assert await player.packet() == "430[]"
+
+        let_in(served, 1)
+        assert (await poller.head()).startswith(b"HTTP/1.1 200 ")
+        let_in(served, 1)
+        assert (await kept_alive.head()).startswith(b"HTTP/1.1 101 ")
+        await served.until(lambda: served.connections == 3)
+
+
+@pytest.mark.parametrize("request_bytes", [upgrade_request(), POLL])
+async def test_past_the_bound_one_is_told_when_to_come_back(
+    monkeypatch: pytest.MonkeyPatch, request_bytes: bytes
+) -> None:
+    monkeypatch.setattr(turnstile, "MAX_WAIT_S", 0.02)
+    async with serve(SLOW) as served, AsyncExitStack() as crowd:
+        stop_clock(served)
+        for _ in range(2):
+            await ask(served, crowd, upgrade_request())
+        async with raw(served.port) as third:
+            third.send(
+                request_bytes.replace(b"Host:", b"Connection: close\r\nHost:", 1)
+                if request_bytes is POLL
+                else request_bytes
+            )
+            error = await refusal(third, 503)
+        assert error["code"] == "overloaded"
+        assert error["details"] == {"limit_per_second": 100, "retry_after_ms": 20}
+        assert served.server.counters.refused["overloaded"] == 1
+
+
+@pytest.mark.parametrize("request_bytes", [upgrade_request(), POLL])
+async def test_who_leaves_gives_up_the_turn(request_bytes: bytes) -> None:
+    async with serve(SLOW) as served, AsyncExitStack() as crowd:
+        stop_clock(served)
+        impatient = await ask(served, crowd, request_bytes)
+        await ask(served, crowd, upgrade_request())
+        impatient.writer.close()
+        await served.until(lambda: waiting(served) == 1)
+        await served.until(lambda: served.listener.places.taken == 1)
+        let_in(served, 1)
+        assert served.connections == 1
+
+
+async def test_what_is_sent_while_it_waits_is_bounded_and_not_lost() -> None:
+    echoes = b"".join(frame(1, b'42%d["echo"]' % number) for number in range(2_000))
+    assert len(echoes) > MAX_FIRST_REQUEST_BYTES
+    async with serve(SLOW) as served, AsyncExitStack() as crowd:
+        stop_clock(served)
+        eager = await ask(served, crowd, upgrade_request())
+        eager.send(echoes)
+        arrival = next(iter(served.server.engine.admission.turnstile._waiting))
+        await served.until(lambda: len(arrival._data) > MAX_FIRST_REQUEST_BYTES)  # type: ignore[attr-defined] # the only kind that waits here
+        await asyncio.sleep(0.02)
+        # One read of the network more, at most.
+        assert len(arrival._data) < MAX_FIRST_REQUEST_BYTES + 300_000  # type: ignore[attr-defined] # see above
+        let_in(served, 1)
+        assert (await eager.head()).startswith(b"HTTP/1.1 101 ")
+        # Nobody has joined, so that the first event ends it: it was read.
+        assert await eager.close_code() == 4206
+
+
+async def test_its_turn_is_no_promise() -> None:
+    options = SocketOptions(handshakes_per_second=1, max_connections=1)
+    async with serve(options) as served, AsyncExitStack() as crowd:
+        stop_clock(served)
+        first = await ask(served, crowd, upgrade_request())
+        second = await ask(served, crowd, upgrade_request())
+        poller = await ask(served, crowd, POLL.replace(b"Host:", b"Connection: close\r\nHost:"))
+        let_in(served, 3)
+        assert (await first.head()).startswith(b"HTTP/1.1 101 ")
+        for late in (second, poller):
+            assert (await refusal(late, 503))["details"]["limit"] == 1
+        assert served.connections == 1
+
+
+async def test_a_drain_tells_those_who_wait() -> None:
+    async with serve(SLOW) as served, AsyncExitStack() as crowd:
+        stop_clock(served)
+        sockets = [await ask(served, crowd, upgrade_request()) for _ in range(20)]
+        await served.server.drain(1, retry_after_ms=100)
+        await served.until(lambda: waiting(served) == 0)
+        codes = [await refusal(socket, 503) for socket in sockets]
+        assert {error["code"] for error in codes} == {"draining"}
+
+
+async def test_the_end_leaves_nobody_waiting() -> None:
+    async with serve(SLOW) as served, AsyncExitStack() as crowd:
+        stop_clock(served)
+        socket = await ask(served, crowd, upgrade_request())
+        served.listener.close()
+        served.server.close()
+        assert (await refusal(socket, 503))["code"] == "draining"
