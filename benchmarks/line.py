@@ -8,7 +8,7 @@ import msgspec
 
 from benchmarks.frames import masked, split
 
-_REQUEST: Final = (
+REQUEST: Final = (
     b"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
@@ -43,7 +43,12 @@ class Line:
         self.socket = socket.create_connection((host, port), _CONNECT_LIMIT_S, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
-        self.socket.sendall(_REQUEST)
+        self.socket.sendall(REQUEST)
+
+    def restart(self) -> None:
+        """Forget the connection, to begin another."""
+        self.joined = self._upgraded = False
+        self.unfinished = b""
 
     def received(self, data: bytes, now_ns: int) -> None:
         """Bytes have come; `message` gets each message of the application.

@@ -82,8 +82,10 @@ def test_a_loop_that_is_kept_busy_lets_fewer_in_rather_than_catch_up() -> None:
 
 def test_slow_handshakes_leave_the_loop_to_others_between_them() -> None:
     async def scenario() -> None:
-        crowd = Crowd(Turnstile(per_second=10_000), work_s=0.001)
-        crowd.come(100)
+        crowd = Crowd(Turnstile(per_second=10_000))
+        crowd.come(200)
+        assert len(crowd.turnstile) > 90
+        crowd.work_s = 0.001
         longest = 0
         while crowd.turnstile:
             before = len(crowd.passed)
