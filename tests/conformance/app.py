@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import uvloop
@@ -82,23 +83,42 @@ def options(path: str) -> SocketOptions:
     )
 
 
+@asynccontextmanager
+async def listening(engine: Engine, port: int, *, fallback: bool) -> AsyncIterator[int]:
+    """Serve an engine on the loopback address; port 0 takes a free one. The port, as it is."""
+    app = web.Application(middlewares=[compress_answers])
+    SocketRoutes(engine).add_to(app)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=1,
+        handler_cancellation=True,
+        auto_decompress=False,
+    )
+    await runner.setup()
+    assert runner.server is not None
+    listener = Listener(engine, runner.server)
+    try:
+        if fallback:
+            await web.TCPSite(runner, HOST, port).start()
+            yield int(runner.addresses[0][1])
+        else:
+            yield await listener.listen(HOST, port)
+    finally:
+        listener.close()
+        engine.close()
+        await runner.cleanup()
+
+
 async def serve(port: int, plain_engine: bool, fallback: bool) -> None:
     """Serve one of the suites until the process is ended."""
     if plain_engine:
         engine = Engine(options("/engine.io/"), EchoHandler)
     else:
         engine = SocketServer(options("/socket.io/"), SuiteApplication()).engine
-    app = web.Application(middlewares=[compress_answers])
-    SocketRoutes(engine).add_to(app)
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, auto_decompress=False)
-    await runner.setup()
-    if fallback:
-        await web.TCPSite(runner, HOST, port).start()
-    else:
-        assert runner.server is not None
-        await Listener(engine, runner.server).listen(HOST, port)
-    print(f"listening on {HOST}:{port}", flush=True)  # noqa: T201 - whoever started it waits for this
-    await asyncio.Event().wait()
+    async with listening(engine, port, fallback=fallback):
+        print(f"listening on {HOST}:{port}", flush=True)  # noqa: T201 - whoever started it waits for this
+        await asyncio.Event().wait()
 
 
 def main() -> None:

@@ -19,8 +19,10 @@ UPGRADE_HEADERS = (
 )
 
 
-def upgrade_request(query: str = "EIO=4&transport=websocket", extra: str = "") -> bytes:
-    return f"GET /socket.io/?{query} HTTP/1.1\r\n{UPGRADE_HEADERS}{extra}\r\n".encode()
+def upgrade_request(
+    query: str = "EIO=4&transport=websocket", extra: str = "", path: str = "/socket.io/"
+) -> bytes:
+    return f"GET {path}?{query} HTTP/1.1\r\n{UPGRADE_HEADERS}{extra}\r\n".encode()
 
 
 def frame(
