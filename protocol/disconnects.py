@@ -54,6 +54,10 @@ ADDRESS_FLOODING: Final = _reason(
     4007, "address_flooding", "Far too many packets in a second from this address."
 )
 
+TAKEN_OVER: Final = _reason(
+    4009, "taken_over", "The client goes on over another connection.", orderly=True
+)
+
 # The account's session that the socket belongs to.
 SESSION_ENDED: Final = _reason(
     4300, "session_ended", "The session has ended. Log in again.", orderly=True

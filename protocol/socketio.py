@@ -97,11 +97,11 @@ class Partial:
         """The packet, with its attachments where the placeholders were."""
         payload = [_fill(value, self._attachments, 0) for value in self._payload]
         if self.is_ack:
-            return _ack(self.namespace, self.ack_id, payload)
+            return ack(self.namespace, self.ack_id, payload)
         name = payload[0] if payload else None
         if not isinstance(name, str):
             raise ProtocolViolation(disconnects.MALFORMED_PACKET)
-        return _event(self.namespace, self.ack_id, name, payload[1:])
+        return event(self.namespace, self.ack_id, name, payload[1:])
 
 
 def decode(message: bytes) -> Packet | Partial:
@@ -122,7 +122,7 @@ def decode(message: bytes) -> Packet | Partial:
     if attachments is not None:
         return _decode_partial(kind, int(attachments), namespace, ack_id, payload)
     if kind == b"3":
-        return _ack(namespace, ack_id, _read(_RAW_LIST, payload))
+        return ack(namespace, ack_id, _read(_RAW_LIST, payload))
     if ack_id is not None:
         raise ProtocolViolation(disconnects.MALFORMED_PACKET)
     if kind == b"0":
@@ -149,22 +149,32 @@ def encode_ack(namespace: str, ack_id: int, args: Sequence[object]) -> Encoded:
     return _encode(b"43", b"46", namespace, ack_id, args)
 
 
-def encode_connect(namespace: str, sid: str) -> Encoded:
-    """Tell a client that it has joined a namespace, as the socket `sid`."""
-    return (_header(b"40", namespace, None) + _ENCODER.encode({"sid": sid}),)
+def encode_connect(namespace: str, sid: str, pid: str | None = None) -> Encoded:
+    """Tell a client that it has joined a namespace, as the socket `sid`.
+
+    A `pid` says that this may be recovered, and the one that the client sent that it was.
+    """
+    return (_header(b"40", namespace, None) + _ENCODER.encode(connect_answer(sid, pid)),)
 
 
 def encode_connect_error(namespace: str, message: str, data: object = None) -> Encoded:
     """Tell a client that it may not join a namespace, and why."""
-    error: dict[str, object] = {"message": message}
-    if data is not None:
-        error["data"] = data
-    return (_header(b"44", namespace, None) + _ENCODER.encode(error),)
+    return (_header(b"44", namespace, None) + _ENCODER.encode(connect_refusal(message, data)),)
 
 
 def encode_disconnect(namespace: str) -> Encoded:
     """Tell a client that it is no longer in a namespace."""
     return (_header(b"41", namespace, None),)
+
+
+def connect_answer(sid: str, pid: str | None) -> dict[str, str]:
+    """What the answer to CONNECT holds, for any parser."""
+    return {"sid": sid} if pid is None else {"sid": sid, "pid": pid}
+
+
+def connect_refusal(message: str, data: object) -> dict[str, object]:
+    """What the refusal of CONNECT holds, for any parser."""
+    return {"message": message} if data is None else {"message": message, "data": data}
 
 
 Member = TypeVar("Member")
@@ -184,6 +194,11 @@ class Session(Generic[Member]):
         self._joined: dict[str, Member] = {}
         # Namespaces that the server ended: the client may not know it yet.
         self._dismissed: set[str] = set()
+
+    @property
+    def untouched(self) -> bool:
+        """The client has asked for no namespace yet."""
+        return not (self._asked or self._joined or self._dismissed)
 
     @property
     def idle(self) -> bool:
@@ -294,16 +309,18 @@ def _decode_event(namespace: str, ack_id: int | None, payload: bytes) -> Event:
     else:
         fields = msgspec.structs.astuple(read)[1:]
         args = tuple(field for field in fields if field is not _ABSENT)
-    return _event(namespace, ack_id, read.name, args)
+    return event(namespace, ack_id, read.name, args)
 
 
-def _event(namespace: str, ack_id: int | None, name: str, args: Sequence[Argument]) -> Event:
+def event(namespace: str, ack_id: int | None, name: str, args: Sequence[Argument]) -> Event:
+    """An event as it came, if its name and the number of arguments are acceptable."""
     if name in RESERVED_EVENTS or len(name) > MAX_EVENT_NAME_CHARS or len(args) > MAX_EVENT_ARGS:
         raise ProtocolViolation(disconnects.MALFORMED_PACKET)
     return Event(namespace, ack_id, name, args)
 
 
-def _ack(namespace: str, ack_id: int | None, args: Sequence[Argument]) -> Ack:
+def ack(namespace: str, ack_id: int | None, args: Sequence[Argument]) -> Ack:
+    """An acknowledgement as it came, if it has an id and the number of arguments is acceptable."""
     if ack_id is None or len(args) > MAX_EVENT_ARGS:
         raise ProtocolViolation(disconnects.MALFORMED_PACKET)
     return Ack(namespace, ack_id, args)

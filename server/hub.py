@@ -2,20 +2,20 @@
 
 A small room is served at once. A large one is served in slices, so that bets and cash-outs go on in
 between: a write costs about 10 microseconds, and ten thousand in a row would hold the loop for
-100 ms. What is emitted to a room while it is being served waits and leaves in the next pass, in
-order, each member's share in one write.
+100 ms. After a pass over its members a large room rests, for longer the larger it is; what is
+emitted to it meanwhile leaves in the next pass, in order, each member's share in one write.
 """
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from protocol import socketio
 from protocol.errors import TOO_MANY_ROOMS, Failure
-from protocol.socketio import Encoded
+from protocol.outgoing import Outgoing
 from server.sockets.deadlines import SLICE_S, Deadlines
 
 if TYPE_CHECKING:
@@ -25,21 +25,29 @@ if TYPE_CHECKING:
 MAX_SMALL_ROOM: Final = 100
 # How many members are served between two looks at the clock.
 _STRIDE: Final = 8
+# From the start of one pass over a room of 10,000 to that of the next. It is in proportion for
+# others, and never longer: a pass over more takes longer than that by itself.
+FULL_PASS_INTERVAL_S: Final = 1.0
+FULL_PASS_MEMBERS: Final = 10_000
 # State events: at most 20 a second for each key.
 UPDATE_INTERVAL_S: Final = 0.05
-# Packets that wait for a large room's next pass. A pass over 10,000 members takes under a second,
-# and nothing speaks to a room this often; past it the oldest is dropped and counted in `dropped`.
-# A member notices by the gap in the room's numbering.
+# Events that wait for a large room's next pass, which begins within a second: nothing speaks to a
+# room this often. Past it the oldest is dropped and counted in `dropped`.
 MAX_WAITING: Final = 256
+# Newest states that a room keeps for members that come back: a player has one for each currency.
+# Past it the one that was new longest ago is forgotten.
+MAX_STATES: Final = 64
+# Tells the numbers of this process from those of an earlier one.
+_EPOCH_BYTES: Final = 6
 # A player is in a few rooms, an operator in dozens. More: `Failure` too_many_rooms.
 MAX_ROOMS_PER_SOCKET: Final = 256
 
 
 class Emission(NamedTuple):
-    """One packet on its way to a large room's members."""
+    """One event on its way to a large room's members. `order` counts those of its room."""
 
-    number: int
-    packets: Encoded
+    order: int
+    event: Outgoing
     skip: Socket | None
     volatile: bool
 
@@ -56,20 +64,54 @@ class StateKey(NamedTuple):
 class _Room:
     """Who is inside. A member gets what was emitted after it joined, and while it is inside."""
 
-    __slots__ = ("busy", "emitted", "members", "waiting")
+    __slots__ = (
+        "busy",
+        "emitted",
+        "members",
+        "recovering",
+        "rested_at",
+        "serving",
+        "states",
+        "waiting",
+    )
 
     def __init__(self) -> None:
-        # Each with the number of the first emission that is for it.
+        # Each with the order of the first emission that it has not got.
         self.members: dict[Socket, int] = {}
         self.emitted = 0
         self.waiting: deque[Emission] = deque()
+        # What the pass under way is serving.
+        self.serving: tuple[Emission, ...] = ()
+        # A pass is under way, or the room rests and something waits.
         self.busy = False
+        self.rested_at = 0.0
+        # How many members may come back; for them the newest states are kept.
+        self.recovering = 0
+        self.states: dict[tuple[str, object], object] = {}
+
+    def remember(self, event: str, key: object, data: object) -> None:
+        """Keep the newest state."""
+        state = (event, key)
+        self.states.pop(state, None)
+        self.states[state] = data
+        if len(self.states) > MAX_STATES:
+            del self.states[next(iter(self.states))]
 
 
 class Hub:
     """All rooms of this process. Made inside the running loop."""
 
-    __slots__ = ("_loop", "_passes", "_pending", "_recent", "_rooms", "dropped", "emitted")
+    __slots__ = (
+        "_loop",
+        "_number",
+        "_passes",
+        "_pending",
+        "_recent",
+        "_rooms",
+        "dropped",
+        "emitted",
+        "epoch",
+    )
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -80,8 +122,22 @@ class Hub:
         # pending key is a recent one, so that both are bounded by the updates of one interval.
         self._recent: Deadlines[StateKey] = Deadlines(UPDATE_INTERVAL_S, self._update_due)
         self._pending: dict[StateKey, tuple[object, Socket | None]] = {}
+        self.epoch = secrets.token_hex(_EPOCH_BYTES)
+        self._number = 0
         self.emitted = 0
         self.dropped = 0
+
+    # Numbers.
+
+    @property
+    def number(self) -> int:
+        """The number of the newest event that may have to be sent again."""
+        return self._number
+
+    def outgoing(self, namespace: str, event: str, args: Sequence[object]) -> Outgoing:
+        """An event with the next number."""
+        self._number += 1
+        return Outgoing(namespace, event, args, self._number, self.epoch, self._loop.time())
 
     # Membership.
 
@@ -91,12 +147,16 @@ class Hub:
             return
         if len(socket.rooms) >= MAX_ROOMS_PER_SOCKET:
             raise Failure(TOO_MANY_ROOMS, limit=MAX_ROOMS_PER_SOCKET)
+        self._enter(socket, room)
+
+    def _enter(self, socket: Socket, room: str) -> None:
         socket.rooms.add(room)
         rooms = self._rooms.setdefault(socket.namespace, {})
         target = rooms.get(room)
         if target is None:
             target = rooms[room] = _Room()
         target.members[socket] = target.emitted
+        target.recovering += socket.history is not None
 
     def leave(self, socket: Socket, room: str) -> None:
         """Take a socket out of a room. Harmless if it is not inside."""
@@ -106,6 +166,9 @@ class Hub:
         rooms = self._rooms[socket.namespace]
         target = rooms[room]
         del target.members[socket]
+        target.recovering -= socket.history is not None
+        if not target.recovering:
+            target.states.clear()
         if not target.members:
             del rooms[room]
 
@@ -114,8 +177,32 @@ class Hub:
         for room in tuple(socket.rooms):
             self.leave(socket, room)
 
+    def catch_up(self, socket: Socket) -> None:
+        """Give a socket now what the passes over its large rooms still owe it."""
+        for room in socket.rooms:
+            target = self._rooms[socket.namespace][room]
+            if target.busy:
+                owed = (*target.serving, *target.waiting)
+                _deliver(target, socket, owed)
+
+    def hand_over(self, gone: Socket, heir: Socket) -> None:
+        """Put a socket where another was that has caught up and leaves."""
+        for room in tuple(gone.rooms):
+            if room not in heir.rooms:
+                self._enter(heir, room)
+            target = self._rooms[gone.namespace][room]
+            target.members[heir] = target.members[gone]
+            self.leave(gone, room)
+
+    def states(self, socket: Socket) -> Iterator[Outgoing]:
+        """The newest states that a socket's rooms were told, for one that has come back."""
+        rooms = self._rooms.get(socket.namespace, {})
+        for room in socket.rooms:
+            for (event, _), data in rooms[room].states.items():
+                yield Outgoing(socket.namespace, event, (data,))
+
     def sockets_of(self, namespace: str, room: str) -> list[Socket]:
-        """The sockets inside, in the order they came."""
+        """The sockets inside, in the order they came; those that may come back among them."""
         target = self._find(namespace, room)
         return list(target.members) if target is not None else []
 
@@ -147,28 +234,42 @@ class Hub:
         target = self._find(namespace, room)
         if target is None:
             return
-        packets = socketio.encode_event(namespace, event, (data,))
+        make = Outgoing if volatile else self.outgoing
+        self._emit(target, make(namespace, event, (data,)), skip, volatile)
+
+    def _emit(self, target: _Room, event: Outgoing, skip: Socket | None, volatile: bool) -> None:
         self.emitted += 1
         if len(target.members) > MAX_SMALL_ROOM or target.busy:
-            self._emit_to_large(target, packets, skip, volatile)
+            self._emit_to_large(target, event, skip, volatile)
             return
         for socket in tuple(target.members):
             if socket is not skip and not (volatile and not socket.connection.writable):
-                socket.deliver(packets)
+                socket.deliver(event)
 
     def _emit_to_large(
-        self, target: _Room, packets: Encoded, skip: Socket | None, volatile: bool
+        self, target: _Room, event: Outgoing, skip: Socket | None, volatile: bool
     ) -> None:
         if len(target.waiting) >= MAX_WAITING:
             target.waiting.popleft()
             self.dropped += 1
-        target.waiting.append(Emission(target.emitted, packets, skip, volatile))
+        target.waiting.append(Emission(target.emitted, event, skip, volatile))
         target.emitted += 1
         if not target.busy:
             target.busy = True
-            self._passes.append(_serve(target))
-            if len(self._passes) == 1:
-                self._loop.call_soon(self._run_slice)
+            self._begin_pass_after_rest(target)
+
+    def _begin_pass_after_rest(self, target: _Room) -> None:
+        if self._loop.time() < target.rested_at:
+            self._loop.call_at(target.rested_at, self._begin_pass, target)
+        else:
+            self._begin_pass(target)
+
+    def _begin_pass(self, target: _Room) -> None:
+        share = min(1.0, len(target.members) / FULL_PASS_MEMBERS)
+        target.rested_at = self._loop.time() + share * FULL_PASS_INTERVAL_S
+        self._passes.append(self._serve(target))
+        if len(self._passes) == 1:
+            self._loop.call_soon(self._run_slice)
 
     def _run_slice(self) -> None:
         """Serve large rooms, in turns, until the slice is over."""
@@ -204,6 +305,8 @@ class Hub:
         if target is None:
             return
         members = target.members
+        if target.recovering:
+            target.remember(event, key, data)
         if origin in members and len(members) == 1:
             # Its acknowledgement is newer than anything that waits.
             if self._pending:
@@ -217,7 +320,9 @@ class Hub:
 
     def _send_update(self, state: StateKey, data: object, origin: Socket | None) -> None:
         self._recent.add(state)
-        self.emit(state.namespace, state.room, state.event, data, origin)
+        target = self._find(state.namespace, state.room)
+        if target is not None:
+            self._emit(target, Outgoing(state.namespace, state.event, (data,)), origin, False)
 
     def _update_due(self, state: StateKey, _due_at: float) -> None:
         waiting = self._pending.pop(state, None)
@@ -230,28 +335,32 @@ class Hub:
         self._pending.clear()
         self._passes.clear()
 
+    def _serve(self, target: _Room) -> Iterator[None]:
+        """One pass over a room's members, in which each gets all that waits; yields every few."""
+        target.serving = tuple(target.waiting)
+        target.waiting.clear()
+        for count, socket in enumerate(tuple(target.members), 1):
+            if socket in target.members:
+                _deliver(target, socket, target.serving)
+            if count % _STRIDE == 0:
+                yield
+        target.serving = ()
+        target.busy = bool(target.waiting)
+        if target.busy:
+            self._begin_pass_after_rest(target)
+
 
 _DONE: Final = object()
 
 
-def _serve(room: _Room) -> Iterator[None]:
-    """Pass after pass over a room's members until nothing waits; yields every few members."""
-    while room.waiting:
-        batch = tuple(room.waiting)
-        room.waiting.clear()
-        for count, socket in enumerate(tuple(room.members), 1):
-            first = room.members.get(socket)
-            if first is not None:
-                _deliver(socket, batch, first)
-            if count % _STRIDE == 0:
-                yield
-    room.busy = False
-
-
-def _deliver(socket: Socket, batch: tuple[Emission, ...], first: int) -> None:
-    for number, packets, skip, volatile in batch:
-        if number < first or socket is skip:
+def _deliver(target: _Room, socket: Socket, emissions: Sequence[Emission]) -> None:
+    """Give a member of a large room what it has not got of some emissions, in one write."""
+    first = target.members[socket]
+    for order, event, skip, volatile in emissions:
+        if order < first or socket is skip:
             continue
         if not volatile or socket.connection.writable:
-            socket.deliver(packets)
-    socket.connection.flush()
+            socket.deliver(event)
+    if emissions:
+        target.members[socket] = max(first, emissions[-1].order + 1)
+        socket.connection.flush()

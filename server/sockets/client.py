@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from protocol import disconnects, socketio
+from protocol import disconnects, msgpack_parser, outgoing, socketio
 from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.errors import INTERNAL, INVALID_NAMESPACE, OVERLOADED, Failure, body
+from protocol.outgoing import Outgoing, Parser
 from protocol.socketio import Connect, Disconnect, Event, Packet, Partial
 from server.sockets.socket import Ack, Socket
 
@@ -21,11 +23,18 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
+# 120 bits: other clients may get to know a socket's id, but cannot guess one.
+_SID_BYTES: Final = 15
+
 
 class Client:
-    """One connection's namespaces. The Engine.IO layer calls it with every message, in order."""
+    """One connection's namespaces. The Engine.IO layer calls it with every message, in order.
 
-    __slots__ = ("_connecting", "_partial", "_session", "connection", "server")
+    A client speaks through the parser of its first message: text is the default one's, and binary,
+    which none of its packets begins with, the msgpack one's.
+    """
+
+    __slots__ = ("_connecting", "_partial", "_session", "connection", "parser", "server")
 
     def __init__(self, server: SocketServer, connection: Connection) -> None:
         self.server = server
@@ -33,6 +42,7 @@ class Client:
         self._session: socketio.Session[Socket] = socketio.Session()
         self._connecting: dict[str, asyncio.Task[None]] = {}
         self._partial: Partial | None = None
+        self.parser: Parser = outgoing.JSON
 
     # Messages in.
 
@@ -44,6 +54,8 @@ class Client:
         """Take a text message. Raises `ProtocolViolation`."""
         if self._partial is not None:
             raise ProtocolViolation(disconnects.ATTACHMENT_MISSING)
+        if self.parser is not outgoing.JSON:
+            raise ProtocolViolation(disconnects.MALFORMED_PACKET)
         packet = socketio.decode(message)
         if isinstance(packet, Event):
             self._event(packet)
@@ -55,13 +67,21 @@ class Client:
             self._take(packet)
 
     def binary(self, message: bytes) -> None:
-        """Take an attachment. Raises `ProtocolViolation`."""
+        """Take an attachment, or a packet of the msgpack parser. Raises `ProtocolViolation`."""
+        if self._speaks_msgpack():
+            self._take(msgpack_parser.decode(message))
+            return
         if self._partial is None:
             raise ProtocolViolation(disconnects.ATTACHMENT_UNEXPECTED)
         packet = self._partial.add(message)
         if packet is not None:
             self._partial = None
             self._take(packet)
+
+    def _speaks_msgpack(self) -> bool:
+        if self.parser is outgoing.JSON and self._session.untouched and self._partial is None:
+            self.parser = outgoing.MSGPACK
+        return self.parser is outgoing.MSGPACK
 
     def _take(self, packet: Packet) -> None:
         if isinstance(packet, Event):
@@ -92,7 +112,9 @@ class Client:
             return
         if not self._session.ask(packet.namespace):
             return
-        socket = Socket(self, packet.namespace, secrets.token_urlsafe(15))
+        recoverable = packet.auth.get("recover") is True
+        sid = secrets.token_urlsafe(_SID_BYTES)
+        socket = Socket(self, packet.namespace, sid, recoverable=recoverable)
         self._connecting[packet.namespace] = asyncio.get_running_loop().create_task(
             self._join(socket, packet)
         )
@@ -115,26 +137,36 @@ class Client:
             failure = Failure(INTERNAL)
         del self._connecting[packet.namespace]
         if failure is None:
-            self._session.join(packet.namespace, socket)
-            self.server.unjoined.discard(self)
-            self.server.sockets += 1
-            socket.opened()
+            self._joined(socket, packet)
         else:
             self._session.refuse(packet.namespace)
             socket.ended()
             self._refuse(packet.namespace, failure)
 
+    def _joined(self, socket: Socket, packet: Connect) -> None:
+        missed: Sequence[Outgoing] = ()
+        if socket.history is not None:
+            missed = self.server.recovery.admit(socket, packet.auth)
+        self._session.join(packet.namespace, socket)
+        self.server.unjoined.discard(self)
+        self.server.sockets += 1
+        socket.opened(missed)
+        if socket.pid and socket.pid == packet.auth.get("pid"):
+            socket.tell_states()
+
     def _refuse(self, namespace: str, failure: Failure) -> None:
+        self.connection.counters.connects_refused[failure.kind.code] += 1
         # The reference server says no more than this of an unknown namespace.
         data = None if failure.kind is INVALID_NAMESPACE else msgspec.to_builtins(body(failure))
-        self.connection.send(socketio.encode_connect_error(namespace, failure.kind.message, data))
+        message = failure.kind.message
+        self.connection.send(self.parser.encode_connect_error(namespace, message, data))
 
     # Leaving.
 
     def dismiss(self, socket: Socket, reason: DisconnectReason) -> None:
         """The server ends a socket: the client is told."""
         if socket.connected:
-            self.connection.send(socketio.encode_disconnect(socket.namespace))
+            self.connection.send(self.parser.encode_disconnect(socket.namespace))
             self._session.dismiss(socket.namespace)
             self._end(socket, reason)
 
@@ -149,7 +181,10 @@ class Client:
     def _end(self, socket: Socket, reason: DisconnectReason) -> None:
         if self._session.idle and self.connection.ended is None:
             self.server.unjoined.add(self)
-        socket.ended()
+        if self.server.recovery.keep(socket, reason):
+            socket.left()
+        else:
+            socket.ended()
         self.server.sockets -= 1
         try:
             self.server.application.disconnected(socket, reason.name)

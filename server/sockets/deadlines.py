@@ -35,6 +35,10 @@ class Deadlines(Generic[Key]):
     def __contains__(self, key: Key) -> bool:
         return key in self._due_at
 
+    def oldest(self) -> Key:
+        """The key that falls due first. There must be one."""
+        return next(iter(self._due_at))
+
     def running(self) -> list[Key]:
         """The keys whose time is running."""
         return list(self._due_at)

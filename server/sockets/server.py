@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from protocol import disconnects, socketio
+from protocol import disconnects
 from protocol.commands.node import ServerDraining
+from protocol.outgoing import Outgoing
 from protocol.socketio import Argument
 from server.hub import Hub
 from server.sockets.client import Client
@@ -15,6 +16,7 @@ from server.sockets.counters import Counters
 from server.sockets.deadlines import Deadlines
 from server.sockets.engine import Engine
 from server.sockets.options import SocketOptions
+from server.sockets.recovery import Recovery
 from server.sockets.socket import Ack, Socket
 
 
@@ -29,21 +31,26 @@ class SocketApplication(Protocol):
         """Let a client in, or raise the `Failure` it is told. Cancelled if the client goes."""
 
     def event(self, socket: Socket, name: str, args: Sequence[Argument], ack: Ack | None) -> None:
-        """Take an event. Arguments are undecoded JSON, or objects where it has attachments."""
+        """Take an event. Arguments are undecoded JSON, or objects where they came as such."""
 
     def disconnected(self, socket: Socket, reason: str) -> None:
-        """Called once for each socket that `connect` let in. It has left its rooms already."""
+        """Called once for each socket that `connect` let in.
+
+        It has left its rooms already, unless its client may come back: `connect` is asked again
+        then, for a new socket.
+        """
 
 
 class SocketServer:
     """Serves one application. Made inside the running loop; `engine` takes the transports."""
 
-    __slots__ = ("application", "engine", "hub", "options", "sockets", "unjoined")
+    __slots__ = ("application", "engine", "hub", "options", "recovery", "sockets", "unjoined")
 
     def __init__(self, options: SocketOptions, application: SocketApplication) -> None:
         self.options = options
         self.application = application
         self.hub = Hub()
+        self.recovery = Recovery(options, self.hub)
         self.sockets = 0
         self.engine = Engine(options, self._make_client)
         self.unjoined: Deadlines[Client] = Deadlines(
@@ -61,17 +68,16 @@ class SocketServer:
 
     async def drain(self, timeout_s: float, retry_after_ms: int) -> None:
         """Refuse new sessions, tell every client to reconnect, and close; within `timeout_s`."""
-        packets: dict[str, socketio.Encoded] = {
-            namespace: socketio.encode_event(
-                namespace, "server:draining", (ServerDraining(retry_after_ms=retry_after_ms),)
-            )
+        told = ServerDraining(retry_after_ms=retry_after_ms)
+        goodbyes = {
+            namespace: Outgoing(namespace, "server:draining", (told,))
             for namespace in self.application.namespaces
         }
 
         def say_goodbye(connection: Connection) -> None:
             assert isinstance(connection.handler, Client)
             for socket in connection.handler.sockets():
-                socket.deliver(packets[socket.namespace])
+                socket.deliver(goodbyes[socket.namespace])
 
         await self.engine.drain(timeout_s, say_goodbye)
 
@@ -79,4 +85,5 @@ class SocketServer:
         """End everything at once."""
         self.engine.close()
         self.unjoined.close()
+        self.recovery.close()
         self.hub.close()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from protocol import disconnects, socketio
+from protocol import disconnects, outgoing
 from protocol.disconnects import DisconnectReason
-from protocol.socketio import Encoded
+from protocol.outgoing import Outgoing, Parser
+from server.sockets.history import History
 
 if TYPE_CHECKING:
     from server.hub import Hub
@@ -18,33 +20,70 @@ if TYPE_CHECKING:
 MAX_EARLY_PACKETS: Final = 256
 
 
+class _Absence:
+    """Stands where a connection was, for a socket that may come back: it takes nothing."""
+
+    address = ""
+    writable = False
+
+    def send(self, packets: tuple[bytes, ...]) -> None:
+        """Nobody is here."""
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def close(self, reason: DisconnectReason) -> None:
+        """It has ended already."""
+
+
+_ABSENCE: Final = _Absence()
+
+
 class Socket:
     """One namespace of one connection. `session` is the application's own.
 
     While the application's `connect` runs, what is emitted waits until the client has been told
-    that it is connected. After the end everything here is harmless and does nothing.
+    that it is connected. After the end everything here is harmless and does nothing. With a
+    `history` the client may lose its connection and come back; `owner` is whoever the application
+    says it is, and only the same may.
     """
 
     __slots__ = (
+        "_client",
         "_early",
-        "client",
+        "_form",
         "connected",
         "connection",
+        "history",
+        "hub",
         "id",
         "namespace",
+        "owner",
+        "parser",
+        "pid",
         "rooms",
         "session",
     )
 
-    def __init__(self, client: Client, namespace: str, sid: str) -> None:
-        self.client = client
+    def __init__(
+        self, client: Client, namespace: str, sid: str, *, recoverable: bool = False
+    ) -> None:
+        self._client: Client | None = client
         self.connection: Connection = client.connection
+        self.hub: Hub = client.server.hub
+        self.parser: Parser = client.parser
         self.namespace = namespace
         self.id = sid
+        self.pid = ""
+        self.owner: Hashable = None
         self.session: Any = None
         self.rooms: set[str] = set()
         self.connected = False
-        self._early: list[Encoded] | None = []
+        self.history: History | None = None
+        self._form = outgoing.form(client.parser, with_offset=recoverable)
+        self._early: list[Outgoing] | None = []
+        if recoverable:
+            self.history = client.server.recovery.begin()
 
     @property
     def address(self) -> str:
@@ -56,21 +95,19 @@ class Socket:
         """`polling` or `websocket`."""
         return self.connection.transport.name
 
-    @property
-    def hub(self) -> Hub:
-        """The rooms of this server."""
-        return self.client.server.hub
-
     def emit(self, event: str, *args: object) -> None:
         """Send an event to this client alone."""
-        self.deliver(socketio.encode_event(self.namespace, event, args))
+        self.deliver(self.hub.outgoing(self.namespace, event, args))
 
-    def deliver(self, packets: Encoded) -> None:
-        """Send an encoded packet. Broadcasts encode once and deliver to many."""
+    def deliver(self, event: Outgoing) -> None:
+        """Send an event. A broadcast is encoded once and delivered to many."""
+        if self.history is not None and event.number is not None:
+            event.encoded(self._form)
+            self.history.add(event)
         if self.connected:
-            self.connection.send(packets)
+            self.connection.send(event.encoded(self._form))
         elif self._early is not None:
-            self._early.append(packets)
+            self._early.append(event)
             if len(self._early) > MAX_EARLY_PACKETS:
                 self.connection.close(disconnects.CONNECT_BACKLOG)
 
@@ -92,16 +129,49 @@ class Socket:
         """
         if close:
             self.connection.close(reason)
-        else:
-            self.client.dismiss(self, reason)
+        elif self._client is not None:
+            self._client.dismiss(self, reason)
 
-    def opened(self) -> None:
-        """The client may be told: it is connected, then what was emitted while it was not."""
-        early, self._early = self._early, None
+    # The layer's own.
+
+    def opened(self, missed: Sequence[Outgoing] = ()) -> None:
+        """The client may be told: it is connected, then what it missed and what was emitted since.
+
+        After that come the newest states of its rooms, if it has been here before.
+        """
+        early, self._early = self._early or [], None
         self.connected = True
-        self.connection.send(socketio.encode_connect(self.namespace, self.id))
-        for packets in early or ():
-            self.connection.send(packets)
+        recovering = self.pid or None
+        self.connection.send(self.parser.encode_connect(self.namespace, self.id, recovering))
+        sent = {event.number for event in missed}
+        for event in missed:
+            self.connection.send(event.encoded(self._form))
+        for event in early:
+            if event.number is None or event.number not in sent:
+                self.connection.send(event.encoded(self._form))
+
+    def tell_states(self) -> None:
+        """Send the newest states of the rooms, to a client that may have missed them."""
+        for event in self.hub.states(self):
+            self.connection.send(event.encoded(self._form))
+
+    def may_become(self, heir: Socket) -> bool:
+        """Whether `heir` is the same client, come back."""
+        return self.namespace == heir.namespace and self.owner == heir.owner
+
+    def inherit(self, former: Socket) -> None:
+        """Go on as the socket that the client had before."""
+        assert former.history is not None
+        self.id, self.pid, self.history = former.id, former.pid, former.history
+        for event in self._early or ():
+            if event.number is not None and event not in self.history:
+                self.history.add(event)
+
+    def left(self) -> None:
+        """The connection is lost, but the client may come back: the socket stays in its rooms."""
+        self.connected = False
+        self._client = None
+        self.connection = cast("Connection", _ABSENCE)
 
     def ended(self) -> None:
         """The socket has gone: it leaves its rooms and takes no more packets."""
@@ -126,4 +196,4 @@ class Ack:
         self.sent = True
         socket = self._socket
         if socket.connected:
-            socket.connection.send(socketio.encode_ack(socket.namespace, self._id, args))
+            socket.connection.send(socket.parser.encode_ack(socket.namespace, self._id, args))

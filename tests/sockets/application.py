@@ -51,8 +51,10 @@ class RecordingApplication:
             raise
         for room in auth.get("rooms", []):
             socket.join(room)
+        socket.owner = auth.get("owner")
         self.sockets.append(socket)
-        socket.emit("welcome", {"namespace": socket.namespace, "auth": auth})
+        if not auth.get("quiet"):
+            socket.emit("welcome", {"namespace": socket.namespace, "auth": auth})
 
     def event(self, socket: Socket, name: str, args: Sequence[Argument], ack: Ack | None) -> None:
         values = decoded(args)
@@ -78,7 +80,7 @@ class RecordingApplication:
                 raise RuntimeError("the application is broken")
 
     def disconnected(self, socket: Socket, reason: str) -> None:
-        assert not socket.rooms
+        assert socket.history is not None or not socket.rooms
         self.ends.append((socket.namespace, reason))
 
 

@@ -3,14 +3,19 @@
 import asyncio
 from typing import Any, cast
 
-import msgspec
 import pytest
 
-from protocol import socketio
 from protocol.errors import Failure
-from protocol.socketio import Encoded, Event
+from protocol.outgoing import Outgoing
 from server import hub as hub_module
-from server.hub import MAX_SMALL_ROOM, MAX_WAITING, Hub
+from server.hub import (
+    FULL_PASS_INTERVAL_S,
+    FULL_PASS_MEMBERS,
+    MAX_SMALL_ROOM,
+    MAX_STATES,
+    MAX_WAITING,
+    Hub,
+)
 from server.sockets.deadlines import SLICE_S
 from server.sockets.socket import Socket
 from tests.unit.virtual_loop import run, virtual_loop
@@ -36,19 +41,15 @@ class FakeSocket:
         self.namespace = namespace
         self.rooms: set[str] = set()
         self.connection = FakeConnection(write_s)
-        self.packets: list[Encoded] = []
+        self.history: object = None
+        self.events: list[Outgoing] = []
 
-    def deliver(self, packets: Encoded) -> None:
-        self.packets.append(packets)
+    def deliver(self, event: Outgoing) -> None:
+        self.events.append(event)
 
     def heard(self) -> list[Any]:
         """The data of every event so far."""
-        events = [socketio.decode(packets[0]) for packets in self.packets]
-        return [
-            msgspec.json.decode(cast(msgspec.Raw, event.args[0]))
-            for event in events
-            if isinstance(event, Event)
-        ]
+        return [event.args[0] for event in self.events]
 
 
 def inside(hub: Hub, room: str, count: int = 1, **kinds: Any) -> list[Any]:
@@ -74,14 +75,14 @@ def test_everyone_inside_hears_and_nobody_else() -> None:
     run(scenario())
 
 
-def test_a_broadcast_is_encoded_once() -> None:
+def test_a_broadcast_is_one_event() -> None:
     async def scenario() -> None:
         hub = Hub()
         [alice, bob] = inside(hub, "room", 2)
 
         hub.emit("/", "room", "x", {"n": 1})
 
-        assert alice.packets[0] is bob.packets[0]
+        assert alice.events[0] is bob.events[0]
 
     run(scenario())
 
@@ -148,7 +149,7 @@ def test_a_large_room_is_served_in_slices_and_others_run_in_between() -> None:
         longest_s, looks = 0.0, 0
 
         hub.emit("/", "crash:1", "round:crashed", 1)
-        while any(not socket.packets for socket in crowd):
+        while any(not socket.events for socket in crowd):
             before_s = loop.time()
             await asyncio.sleep(0)
             longest_s = max(longest_s, loop.time() - before_s)
@@ -174,6 +175,92 @@ def test_a_large_room_keeps_its_order_and_folds_what_waits_into_one_write() -> N
 
         assert all(socket.heard() == list(range(10)) for socket in crowd)
         assert all(socket.connection.flushes == 2 for socket in crowd)
+
+    run(scenario())
+
+
+def test_a_large_room_rests_in_proportion_to_its_size() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        crowd = inside(hub, "room", CROWD)
+        interval_s = FULL_PASS_INTERVAL_S * CROWD / FULL_PASS_MEMBERS
+        for number in range(20):
+            hub.emit("/", "room", "tick", number)
+            await asyncio.sleep(interval_s / 5)
+        await asyncio.sleep(1)
+
+        # The first leaves at once, and then a pass for every five.
+        assert all(socket.connection.flushes == 5 for socket in crowd)
+        assert all(socket.heard() == list(range(20)) for socket in crowd)
+
+        hub.emit("/", "room", "tick", 20)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert all(socket.heard()[-1] == 20 for socket in crowd), "after a rest one leaves at once"
+
+    run(scenario())
+
+
+def test_whoever_is_owed_by_a_pass_can_be_given_it_at_once_and_only_once() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        crowd = inside(hub, "room", CROWD, write_s=WRITE_S)
+        hub.emit("/", "room", "x", 1)
+        await asyncio.sleep(0)
+        hub.emit("/", "room", "x", 2)
+        hub.emit("/", "room", "x", 3, skip=crowd[-1])
+
+        hub.catch_up(crowd[-1])
+        assert crowd[-1].heard() == [1, 2]
+
+        await asyncio.sleep(1)
+        assert crowd[-1].heard() == [1, 2]
+        assert crowd[-2].heard() == [1, 2, 3]
+
+    run(scenario())
+
+
+def test_an_heir_takes_the_place_of_who_was_there() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        crowd = inside(hub, "large", CROWD, write_s=WRITE_S)
+        gone, heir = crowd[-1], FakeSocket(write_s=WRITE_S)
+        hub.join(gone, "small")
+        hub.emit("/", "large", "x", 1)
+        await asyncio.sleep(0)
+
+        hub.catch_up(gone)
+        hub.hand_over(gone, cast(Socket, heir))
+        hub.emit("/", "large", "x", 2)
+        hub.emit("/", "small", "x", 3)
+        await asyncio.sleep(1)
+
+        assert gone.heard() == [1]
+        assert sorted(heir.heard()) == [2, 3]
+        assert gone.rooms == set()
+        assert heir.rooms == {"large", "small"}
+
+    run(scenario())
+
+
+def test_the_newest_states_are_kept_for_who_may_come_back() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        alice, bob = FakeSocket(), FakeSocket()
+        alice.history = object()
+        for socket in (alice, bob):
+            hub.join(cast(Socket, socket), "user:1")
+        hub.update("/", "user:1", "wallet:updated", "USD", 1, origin=cast(Socket, bob))
+        hub.update("/", "user:1", "wallet:updated", "USD", 2, origin=cast(Socket, alice))
+        for number in range(MAX_STATES):
+            hub.update("/", "user:1", "wallet:updated", number, -number)
+
+        states = [event.args[0] for event in hub.states(cast(Socket, alice))]
+        assert states == [-number for number in range(MAX_STATES)], "the oldest was forgotten"
+
+        hub.leave(cast(Socket, alice), "user:1")
+        hub.update("/", "user:1", "wallet:updated", "EUR", 5)
+        assert 5 not in [event.args[0] for event in hub.states(cast(Socket, bob))]
 
     run(scenario())
 
@@ -224,11 +311,11 @@ def test_large_rooms_take_turns_and_skip_is_kept() -> None:
         hub.emit("/", "two", "x", 2)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert any(socket.packets for socket in first)
-        assert any(socket.packets for socket in second)
+        assert any(socket.events for socket in first)
+        assert any(socket.events for socket in second)
         await asyncio.sleep(1)
 
-        assert [socket for socket in first if not socket.packets] == [first[3]]
+        assert [socket for socket in first if not socket.events] == [first[3]]
         assert all(socket.heard() == [2] for socket in second)
 
     run(scenario())

@@ -1,0 +1,153 @@
+"""Socket.IO, revision 5, without I/O: the msgpack parser of its ecosystem.
+
+A packet is one binary Engine.IO message that holds a map: `type`, `nsp`, `data`, `id`. Bytes stand
+in the data themselves, so there are no attachments. The functions are those of the default parser
+(`protocol.socketio`). Source: the npm package socket.io-msgpack-parser, which is all there is of a
+specification; python-socketio's serializer `msgpack` speaks the same.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from protocol import disconnects, socketio
+from protocol.bounds import (
+    MAX_ACK_ID_DIGITS,
+    MAX_CONNECT_BYTES,
+    MAX_NAMESPACE_CHARS,
+)
+from protocol.disconnects import ProtocolViolation
+from protocol.engineio import Binary
+from protocol.socketio import Connect, Disconnect, Encoded, Packet
+
+_CONNECT: Final = 0
+_DISCONNECT: Final = 1
+_EVENT: Final = 2
+_ACK: Final = 3
+_CONNECT_ERROR: Final = 4
+
+# An extension of one byte and of this code is how JavaScript's encoder writes `undefined`.
+_UNDEFINED: Final = 0
+
+_MAX_ACK_ID: Final = 10**MAX_ACK_ID_DIGITS - 1
+
+Decoded = TypeVar("Decoded")
+
+
+class _Wire(msgspec.Struct, gc=False):
+    """The map as it is sent. JavaScript adds keys of its own, which mean nothing here."""
+
+    type: int
+    nsp: str
+    data: Raw = Raw()
+    id: Any = None
+
+
+class _NoExtension(Exception):  # noqa: N818 - it never leaves this module
+    """An extension that has no meaning here."""
+
+
+def decode(message: bytes) -> Packet:
+    """Read one binary message. The arguments of events and acknowledgements are decoded objects.
+
+    Raises `ProtocolViolation`: malformed_packet, wrong_direction, too_large, too_deep.
+    """
+    wire = _read(_WIRE, message)
+    namespace = wire.nsp
+    if namespace[:1] != "/" or len(namespace) > MAX_NAMESPACE_CHARS + 1:
+        raise ProtocolViolation(disconnects.MALFORMED_PACKET)
+    ack_id = _ack_id(wire.id)
+    if wire.type == _EVENT:
+        name, *args = _arguments(wire.data) or (None,)
+        if not isinstance(name, str):
+            raise ProtocolViolation(disconnects.MALFORMED_PACKET)
+        return socketio.event(namespace, ack_id, name, args)
+    if wire.type == _ACK:
+        return socketio.ack(namespace, ack_id, _arguments(wire.data))
+    if wire.type == _CONNECT:
+        return _decode_connect(namespace, wire.data)
+    if wire.type == _DISCONNECT:
+        return Disconnect(namespace)
+    known = wire.type == _CONNECT_ERROR
+    raise ProtocolViolation(disconnects.WRONG_DIRECTION if known else disconnects.MALFORMED_PACKET)
+
+
+def encode_event(
+    namespace: str, name: str, args: Sequence[object], ack_id: int | None = None
+) -> Encoded:
+    """An event for any number of clients."""
+    return _encode(_EVENT, namespace, ack_id, [name, *map(_value, args)])
+
+
+def encode_ack(namespace: str, ack_id: int, args: Sequence[object]) -> Encoded:
+    """The acknowledgement of a client's event."""
+    return _encode(_ACK, namespace, ack_id, [_value(arg) for arg in args])
+
+
+def encode_connect(namespace: str, sid: str, pid: str | None = None) -> Encoded:
+    """Tell a client that it has joined a namespace; see the default parser."""
+    return _encode(_CONNECT, namespace, None, socketio.connect_answer(sid, pid))
+
+
+def encode_connect_error(namespace: str, message: str, data: object = None) -> Encoded:
+    """Tell a client that it may not join a namespace, and why."""
+    return _encode(_CONNECT_ERROR, namespace, None, socketio.connect_refusal(message, data))
+
+
+def encode_disconnect(namespace: str) -> Encoded:
+    """Tell a client that it is no longer in a namespace."""
+    return (Binary(_ENCODER.encode({"type": _DISCONNECT, "nsp": namespace})),)
+
+
+def _extension(code: int, data: memoryview) -> None:
+    if code != _UNDEFINED or len(data) != 1:
+        raise _NoExtension
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_WIRE: Final = msgspec.msgpack.Decoder(_Wire, ext_hook=_extension)
+_LIST: Final = msgspec.msgpack.Decoder(list[Any], ext_hook=_extension)
+_OBJECT: Final = msgspec.msgpack.Decoder(dict[str, Any] | None, ext_hook=_extension)
+
+
+def _read(decoder: msgspec.msgpack.Decoder[Decoded], message: bytes) -> Decoded:
+    try:
+        return decoder.decode(message)
+    except RecursionError:
+        raise ProtocolViolation(disconnects.TOO_DEEP) from None
+    # Text that is not UTF-8, and maps whose keys are maps, are reported by Python itself.
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError, _NoExtension):
+        raise ProtocolViolation(disconnects.MALFORMED_PACKET) from None
+
+
+def _arguments(data: Raw) -> list[Any]:
+    return _read(_LIST, bytes(data))
+
+
+def _decode_connect(namespace: str, data: Raw) -> Connect:
+    content = bytes(data)
+    if len(content) > MAX_CONNECT_BYTES:
+        raise ProtocolViolation(disconnects.TOO_LARGE)
+    return Connect(namespace, (_read(_OBJECT, content) or {}) if content else {})
+
+
+def _ack_id(value: object) -> int | None:
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value <= _MAX_ACK_ID:
+        raise ProtocolViolation(disconnects.MALFORMED_PACKET)
+    return value
+
+
+def _value(argument: object) -> object:
+    """Arguments that came undecoded from a JSON client are decoded to be sent to another."""
+    return msgspec.json.decode(argument) if isinstance(argument, Raw) else argument
+
+
+def _encode(kind: int, namespace: str, ack_id: int | None, data: object) -> Encoded:
+    packet = {"type": kind, "nsp": namespace, "data": data}
+    if ack_id is not None:
+        packet["id"] = ack_id
+    return (Binary(_ENCODER.encode(packet)),)

@@ -1,0 +1,345 @@
+"""Connection state recovery: who comes back, with what they missed, and who starts afresh."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from protocol import disconnects
+from server.sockets.options import SocketOptions
+from tests.sockets.application import Served, serve
+from tests.sockets.raw import Door, RawSocket, session
+
+Auth = dict[str, Any]
+
+RECOVER: Auth = {"recover": True, "rooms": ["table"]}
+
+
+class Comer:
+    """A client that remembers what the official one does: its pid, and the newest offset."""
+
+    def __init__(self, socket: RawSocket, connected: Auth) -> None:
+        self.socket = socket
+        self.sid: str = connected["sid"]
+        self.pid: str | None = connected.get("pid")
+        self.offset: str | None = None
+
+    async def event(self) -> list[Any]:
+        """The next event without its offset."""
+        packet = await self.socket.packet()
+        assert packet.startswith("42"), packet
+        event: list[Any] = msgspec.json.decode(packet[2:])
+        if isinstance(event[-1], str) and self.pid is not None:
+            self.offset = event.pop()
+        return event
+
+    def again(self, **changes: Any) -> Auth:
+        """The auth with which it comes back."""
+        offset = {} if self.offset is None else {"offset": self.offset}
+        return {**RECOVER, "pid": self.pid, **offset, **changes}
+
+
+@asynccontextmanager
+async def come(served: Served, auth: Auth, door: Door = Door.PICOWS) -> AsyncIterator[Comer]:
+    """A client that has joined the main namespace."""
+    async with session(served.port, door) as socket:
+        socket.text("40" + msgspec.json.encode(auth).decode())
+        packet = await socket.packet()
+        assert packet.startswith("40{"), packet
+        yield Comer(socket, msgspec.json.decode(packet[2:]))
+
+
+async def left(served: Served) -> None:
+    """Wait until the server has noticed that everybody has gone."""
+    await served.until(lambda: served.connections == 0)
+
+
+def say(served: Served, *numbers: int) -> None:
+    for number in numbers:
+        served.server.hub.emit("/", "table", "said", {"n": number})
+
+
+def said(*numbers: int) -> list[list[Any]]:
+    return [["said", {"n": number}] for number in numbers]
+
+
+@pytest.mark.parametrize("door", list(Door))
+async def test_a_client_comes_back_to_what_it_missed(served: Served, door: Door) -> None:
+    async with come(served, RECOVER, door) as first:
+        assert (await first.event())[0] == "welcome"
+        say(served, 1)
+        assert await first.event() == said(1)[0]
+    await left(served)
+    say(served, 2, 3)
+
+    async with come(served, first.again(), door) as second:
+        assert (second.sid, second.pid) == (first.sid, first.pid)
+        say(served, 4)
+        # The application greets again, which is new.
+        heard = [await second.event() for _ in range(4)]
+        assert [one for one in heard if one[0] == "said"] == said(2, 3, 4)
+    assert served.server.recovery.outcomes == {"recovered": 1}
+
+
+async def test_only_who_asks_gets_offsets_and_a_private_id(served: Served) -> None:
+    async with come(served, {"rooms": ["table"]}) as plain:
+        assert plain.pid is None
+        await plain.event()
+        say(served, 1)
+        assert await plain.socket.packet() == '42["said",{"n":1}]'
+    await left(served)
+    assert served.server.recovery.absent == 0
+    assert served.server.hub.rooms == 0
+
+
+async def test_the_same_event_is_encoded_once_for_all_who_get_an_offset(served: Served) -> None:
+    async with come(served, RECOVER) as one, come(served, RECOVER) as other:
+        await one.event()
+        await other.event()
+        say(served, 1)
+        assert await one.socket.packet() == await other.socket.packet()
+
+
+async def test_nothing_had_been_sent_before_the_drop(served: Served) -> None:
+    async with come(served, {**RECOVER, "quiet": True}) as first:
+        pass
+    await left(served)
+    say(served, 1, 2)
+
+    async with come(served, first.again(quiet=True)) as second:
+        assert second.pid == first.pid
+        assert [await second.event() for _ in range(2)] == said(1, 2)
+
+
+async def test_an_offset_of_an_earlier_life_is_no_obstacle(served: Served) -> None:
+    """The official client keeps its newest offset when it starts afresh."""
+    async with come(served, RECOVER) as first:
+        await first.event()
+    await left(served)
+    async with come(served, {**RECOVER, "quiet": True, "pid": "gone"}) as second:
+        assert second.pid != first.pid
+        second.offset = first.offset
+    await left(served)
+    say(served, 1)
+
+    async with come(served, second.again(quiet=True)) as third:
+        assert third.pid == second.pid
+        assert await third.event() == said(1)[0]
+
+
+async def test_coming_back_again_and_again(served: Served) -> None:
+    async with come(served, {**RECOVER, "quiet": True}) as comer:
+        first_sid = comer.sid
+    for number in range(5):
+        await left(served)
+        say(served, number)
+        async with come(served, comer.again(quiet=True)) as comer:
+            assert comer.sid == first_sid
+            assert await comer.event() == said(number)[0]
+    assert served.server.recovery.outcomes == {"recovered": 5}
+
+
+async def test_what_was_sent_again_may_be_lost_again(served: Served) -> None:
+    async with come(served, {**RECOVER, "quiet": True}) as first:
+        pass
+    await left(served)
+    say(served, 1, 2)
+    async with come(served, first.again(quiet=True)):
+        pass  # it reads nothing
+    await left(served)
+
+    async with come(served, first.again(quiet=True)) as third:
+        assert [await third.event() for _ in range(2)] == said(1, 2)
+
+
+async def test_a_client_is_back_before_the_server_misses_it(served: Served) -> None:
+    async with come(served, RECOVER) as first:
+        await first.event()
+        say(served, 1)
+        async with come(served, first.again(quiet=True)) as second:
+            assert second.sid == first.sid
+            assert await second.event() == said(1)[0]
+            assert await first.event() == said(1)[0]
+            assert await first.socket.close_code() == disconnects.TAKEN_OVER.close_code
+            say(served, 2)
+            assert await second.event() == said(2)[0]
+    assert served.application.ends[0] == ("/", "taken_over")
+
+
+async def test_rooms_come_back_also_those_joined_later(served: Served) -> None:
+    async with come(served, {"recover": True, "quiet": True}) as first:
+        first.socket.text('42["join","table"]')
+        first.socket.text('42["join","other"]')
+        first.socket.text('42["leave","other"]')
+        await served.until(lambda: len(served.application.events) == 3)
+    await left(served)
+    say(served, 1)
+    served.server.hub.emit("/", "other", "said", {"n": 2})
+
+    async with come(served, first.again(quiet=True, rooms=[])) as second:
+        assert await second.event() == said(1)[0]
+        say(served, 3)
+        assert await second.event() == said(3)[0]
+
+
+async def test_what_a_room_was_told_before_it_was_left_is_not_lost(served: Served) -> None:
+    async with come(served, {**RECOVER, "quiet": True}) as first:
+        say(served, 1)
+        first.socket.text('42["leave","table"]')
+        await served.until(lambda: served.server.hub.rooms == 0)
+    await left(served)
+
+    async with come(served, first.again(quiet=True, rooms=[])) as second:
+        assert await second.event() == said(1)[0]
+
+
+async def test_volatile_events_are_not_sent_again_and_the_newest_state_is(served: Served) -> None:
+    hub = served.server.hub
+    async with come(served, {**RECOVER, "quiet": True}) as first:
+        hub.update("/", "table", "state", "key", {"seq": 1})
+        assert await first.event() == ["state", {"seq": 1}]
+        assert first.offset is None
+    await left(served)
+    hub.emit("/", "table", "tick", {"n": 1}, volatile=True)
+    hub.update("/", "table", "state", "key", {"seq": 2})
+    hub.update("/", "table", "state", "key", {"seq": 3})
+    say(served, 4)
+
+    async with come(served, first.again(quiet=True)) as second:
+        heard = [await second.event() for _ in range(2)]
+        assert heard == [*said(4), ["state", {"seq": 3}]]
+
+
+async def test_history_that_does_not_reach_is_said(served: Served) -> None:
+    async with come(served, {**RECOVER, "quiet": True}) as first:
+        pass
+    await left(served)
+    for number in range(1_100):
+        say(served, number)
+
+    async with come(served, first.again(quiet=True)) as second:
+        assert second.pid != first.pid
+        assert second.sid != first.sid
+        say(served, 7)
+        assert await second.event() == said(7)[0]
+    assert served.server.recovery.outcomes == {"forgotten": 1}
+    assert len(served.server.hub.sockets_of("/", "table")) == 1, "the former one is not awaited"
+
+
+@pytest.mark.parametrize("pid", ["made-up", 7, None, {"a": 1}, "x" * 1_000])
+@pytest.mark.parametrize("offset", ["made-up", "-", "a-b", 7, None, "0-99999999999999999999"])
+async def test_made_up_ids_and_offsets_start_afresh(served: Served, pid: Any, offset: Any) -> None:
+    async with come(served, {**RECOVER, "pid": pid, "offset": offset}) as comer:
+        assert comer.pid not in (None, pid)
+        assert (await comer.event())[0] == "welcome"
+
+
+async def test_an_offset_with_another_epoch_counts_as_none(served: Served) -> None:
+    async with come(served, {**RECOVER, "quiet": True}) as first:
+        say(served, 1)
+        await first.event()
+        first.offset = "another-1"
+    await left(served)
+
+    async with come(served, first.again(quiet=True)) as second:
+        assert await second.event() == said(1)[0]
+
+
+async def test_only_the_same_owner_comes_back(served: Served) -> None:
+    async with come(served, {**RECOVER, "owner": "alice"}) as alice:
+        await alice.event()
+        async with come(served, alice.again(owner="mallory")) as mallory:
+            assert mallory.pid != alice.pid
+            assert mallory.sid != alice.sid
+        say(served, 1)
+        assert await alice.event() == said(1)[0], "she was not thrown out either"
+    async with come(served, alice.again(owner="alice")) as back:
+        assert back.pid == alice.pid
+
+
+async def test_who_was_refused_is_not_recovered_and_harms_nobody(served: Served) -> None:
+    async with come(served, RECOVER) as first:
+        await first.event()
+        async with session(served.port) as stranger:
+            auth = msgspec.json.encode(first.again(token="wrong")).decode()
+            stranger.text("40" + auth)
+            assert (await stranger.packet()).startswith("44{")
+        say(served, 1)
+        assert await first.event() == said(1)[0]
+
+
+@pytest.mark.parametrize("farewell", ["41", "4nonsense", '42["dismiss"]'])
+async def test_ends_that_are_meant_are_final(served: Served, farewell: str) -> None:
+    async with come(served, RECOVER) as first:
+        await first.event()
+        first.socket.text(farewell)
+        await served.until(lambda: served.application.ends)
+        assert served.server.recovery.absent == 0
+        assert served.server.hub.rooms == 0
+    async with come(served, first.again()) as second:
+        assert second.pid != first.pid
+    assert served.server.recovery.outcomes == {"unknown": 1}
+
+
+async def test_after_its_time_a_client_is_awaited_no_longer() -> None:
+    async with serve(SocketOptions(recovery_ms=50)) as served:
+        async with come(served, RECOVER) as first:
+            await first.event()
+        await served.until(lambda: served.server.recovery.outcomes or served.connections == 0)
+        await served.until(lambda: served.server.recovery.absent == 0)
+        assert served.server.hub.rooms == 0
+
+        async with come(served, first.again()) as second:
+            assert second.pid != first.pid
+
+
+async def test_who_is_awaited_is_bounded_and_the_oldest_goes_first() -> None:
+    async with serve(SocketOptions(max_connections=2)) as served:
+        comers = []
+        for _ in range(3):
+            async with come(served, RECOVER) as comer:
+                await comer.event()
+            await left(served)
+            comers.append(comer)
+        assert served.server.recovery.absent == 2
+
+        async with come(served, comers[0].again()) as fresh:
+            assert fresh.pid != comers[0].pid
+        await left(served)
+        async with come(served, comers[2].again()) as back:
+            assert back.pid == comers[2].pid
+
+
+async def test_a_namespace_comes_back_alone(served: Served) -> None:
+    async with come(served, {**RECOVER, "quiet": True}) as first:
+        auth = msgspec.json.encode(RECOVER).decode()
+        first.socket.text(f"40/chat,{auth}")
+        connected = await first.socket.packet()
+        pid_of_chat = msgspec.json.decode(connected.removeprefix("40/chat,"))["pid"]
+    await left(served)
+
+    async with come(served, first.again(pid=pid_of_chat, quiet=True)) as second:
+        assert second.pid not in (first.pid, pid_of_chat), "it belongs to another namespace"
+
+
+async def test_a_large_room_s_pass_owes_nothing_to_who_comes_back_during_it(
+    served: Served,
+) -> None:
+    crowd = 150
+    async with come(served, {**RECOVER, "quiet": True}) as first:
+        pass
+    await left(served)
+    fillers = [come(served, {"rooms": ["table"], "quiet": True}) for _ in range(crowd)]
+    for filler in fillers:
+        await filler.__aenter__()
+    say(served, 1)
+    say(served, 2)
+    async with come(served, first.again(quiet=True)) as second:
+        say(served, 3)
+        assert [await second.event() for _ in range(3)] == said(1, 2, 3)
+        say(served, 4)
+        assert await second.event() == said(4)[0]
+    await asyncio.gather(*(filler.__aexit__(None, None, None) for filler in fillers))
