@@ -20,6 +20,7 @@ from protocol.disconnects import DisconnectReason
 from protocol.engineio import Binary
 from protocol.socketio import Argument
 from server.http.compression import compress_answers
+from server.logs import configure
 from server.sockets.connection import Connection
 from server.sockets.engine import Engine
 from server.sockets.listener import Listener
@@ -128,6 +129,8 @@ def main() -> None:
     parser.add_argument("--engine", action="store_true", help="plain Engine.IO that echoes")
     parser.add_argument("--fallback", action="store_true", help="aiohttp's WebSocket only")
     arguments = parser.parse_args()
+    # As Pitboss writes them: without a traceback for each request that is not HTTP.
+    configure("warning", "text")
     uvloop.run(serve(arguments.port, arguments.engine, arguments.fallback))
 
 
