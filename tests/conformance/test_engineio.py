@@ -670,6 +670,17 @@ async def test_a_payload_may_be_as_large_as_announced_and_no_larger(engineio: Ru
     await unknown(engineio, sid)
 
 
+async def test_a_payload_that_says_it_is_too_large_is_refused_before_it_comes(
+    engineio: Running,
+) -> None:
+    sid = await engineio.open()
+    async with raw(engineio.port) as client:
+        head = f"POST /engine.io/?{OPENING}&sid={sid} HTTP/1.1\r\nHost: x\r\n"
+        client.send(f"{head}Content-Length: 10001\r\n\r\n".encode())
+        assert (await client.head()).startswith(b"HTTP/1.1 400 ")
+    await unknown(engineio, sid)
+
+
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 async def test_a_websocket_message_may_be_as_large_as_announced_and_no_larger(
     engineio: Running, opcode: int
