@@ -10,6 +10,7 @@ import heapq
 import os
 import select
 import socket
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from random import Random
@@ -21,7 +22,9 @@ import msgspec
 
 from benchmarks.crowd import addresses
 from benchmarks.line import REQUEST, Line, LineError
-from benchmarks.worker import read_plan, tell
+from benchmarks.worker import read_plan, say, tell
+
+JOINED: Final = "joined"
 
 _READ_BYTES: Final = 16_384
 # Longer than any storm that is worth measuring.
@@ -107,13 +110,20 @@ class Storm:
         self._refused: Counter[str] = Counter()
 
     def run(self) -> ReturnOutcome:
-        """Come back, all of them, and leave. Raises LineError if it takes too long."""
+        """Come back, all of them, and leave when stdin ends.
+
+        Raises:
+            LineError: It takes too long, or a client that had joined was cut off.
+        """
         began_ns = perf_counter_ns()
         for client in self._clients:
             self._begin(client)
         while len(self._joined_ns) < len(self._clients):
             if perf_counter_ns() - began_ns > LIMIT_S * 1e9:
                 raise LineError(f"only {len(self._joined_ns)} have joined: {self._refused}")
+            self._turn()
+        say(JOINED)
+        while not select.select([sys.stdin], [], [], 0)[0]:
             self._turn()
         for client in self._clients:
             client.socket.close()

@@ -5,6 +5,8 @@ thousands of clients connect in one moment, each from an address of its own, as 
 """
 
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,10 +20,10 @@ from benchmarks.histogram import Histogram
 from benchmarks.line import LineError
 from benchmarks.plan import Outcome, Plan
 from benchmarks.players import CURRENCY, EnlistError, enlist
-from benchmarks.returns import ReturnOutcome, ReturnPlan
+from benchmarks.returns import JOINED, ReturnOutcome, ReturnPlan
 from benchmarks.server_process import ServerError, own_storage, serving
 from benchmarks.usage import Meter, Usage
-from benchmarks.worker import BEGIN, END, WorkerError, worker
+from benchmarks.worker import BEGIN, END, Worker, WorkerError, worker
 
 _BET: Final = {"stake": 10, "currency": CURRENCY, "target": 5_000, "direction": "over"}
 # The window of bets alone, and what is added to the storm's length as the rate foresees it.
@@ -57,12 +59,15 @@ class Bets:
     def figures(self) -> dict[str, Any]:
         """Latencies from the moment a bet was due, and what the server used meanwhile."""
         latency = Histogram.from_sparse(self.outcome.latency, self.outcome.latency_max_ns)
+        lateness = Histogram.from_sparse(self.outcome.lateness, self.outcome.lateness_max_ns)
         return {
             "answered": self.outcome.bets,
             "refused": self.outcome.refused,
             "p50_ms": latency.percentile(50) / 1e6,
             "p99_ms": latency.percentile(99) / 1e6,
             "max_ms": latency.max / 1e6,
+            "generator_late_p99_ms": lateness.percentile(99) / 1e6,
+            "busy_cores": self.usage.machine,
             "server_cores": self.usage.server,
         }
 
@@ -125,17 +130,32 @@ async def _bets(
         window_s=options.storm_s if auths else _ALONE_S,
         seed=len(auths),
     )
-    returned = None
     async with worker("benchmarks.generator", plan) as generator:
         await generator.expect(BEGIN)
         before = meter.read()
-        if auths:
-            async with worker("benchmarks.returns", ReturnPlan(url, auths, 1)) as crowd:
-                returned = await crowd.outcome(ReturnOutcome)
-        await generator.expect(END)
-        usage = meter.read().since(before)
-        outcome = await generator.outcome(Outcome)
+        async with _storm(url, auths) as crowd:
+            await generator.expect(END)
+            usage = meter.read().since(before)
+            outcome = await generator.outcome(Outcome)
+            returned = await _returned(crowd)
     return Bets(outcome, usage), returned
+
+
+@asynccontextmanager
+async def _storm(url: str, auths: list[dict[str, str]]) -> AsyncIterator[Worker | None]:
+    """The crowd that comes now, if there is one."""
+    if not auths:
+        yield None
+        return
+    async with worker("benchmarks.returns", ReturnPlan(url, auths, seed=1)) as crowd:
+        yield crowd
+
+
+async def _returned(crowd: Worker | None) -> ReturnOutcome | None:
+    if crowd is None:
+        return None
+    await crowd.expect(JOINED)
+    return await crowd.outcome(ReturnOutcome)
 
 
 def markdown(about: dict[str, Any], result: Result) -> str:
@@ -155,26 +175,25 @@ def markdown(about: dict[str, Any], result: Result) -> str:
             )
         ],
     )
+    columns = {
+        "p50 ms": "p50_ms",
+        "p99 ms": "p99_ms",
+        "max ms": "max_ms",
+        "generator late p99 ms": "generator_late_p99_ms",
+        "server cores": "server_cores",
+        "busy cores": "busy_cores",
+    }
     rows = [
         (
             name,
             f"{figures['offered_bets_per_second']:,.0f}",
             f"{bets['answered']:,}",
             str(bets["refused"] or 0),
-            *(f"{bets[key]:.2f}" for key in ("p50_ms", "p99_ms", "max_ms", "server_cores")),
+            *(f"{bets[key]:.2f}" for key in columns.values()),
         )
         for name, bets in (("before", figures["bets_before"]), ("during", figures["bets_during"]))
     ]
-    head = (
-        "bets",
-        "offered/s",
-        "answered",
-        "refused",
-        "p50 ms",
-        "p99 ms",
-        "max ms",
-        "server cores",
-    )
+    head = ("bets", "offered/s", "answered", "refused", *columns)
     return "\n\n".join([f"Machine: {machine.line(about)}", storm, results.table(head, rows)])
 
 

@@ -26,6 +26,7 @@ from server.sockets.engine import Engine
 from server.sockets.handshake import Handshake, read_handshake
 from server.sockets.places import Places
 from server.sockets.refused import Refused
+from server.sockets.slices import Slices
 from server.sockets.websocket import LOGGER, WebSocket
 
 HttpProtocolFactory = Callable[[], asyncio.Protocol]
@@ -67,6 +68,8 @@ class Listener:
         )
         self._servers: list[asyncio.Server] = []
         self._closed = False
+        # Connections whose first request has come, each once, so that `places` bounds them.
+        self.asking: Slices[Arrival] = Slices(lambda arrival: arrival.read_request())
 
     async def listen(self, host: str, port: int) -> int:
         """Listen on an address; port 0 takes a free one. The port, as it is."""
@@ -133,7 +136,7 @@ class Arrival(asyncio.Protocol):
     front and passes everything on, so that its connections are counted.
     """
 
-    __slots__ = ("_address", "_asked", "_data", "_http", "_listener", "_transport")
+    __slots__ = ("_address", "_asked", "_data", "_head_bytes", "_http", "_listener", "_transport")
 
     _transport: asyncio.Transport
 
@@ -141,6 +144,8 @@ class Arrival(asyncio.Protocol):
         self._listener = listener
         self._address: str | None = None
         self._data = bytearray()
+        # How long the head of the first request is, once it has come.
+        self._head_bytes: int | None = None
         self._http: asyncio.Protocol | None = None
         # The handshake that waits for its turn.
         self._asked: tuple[Upgrade, Handshake] | None = None
@@ -165,7 +170,7 @@ class Arrival(asyncio.Protocol):
             return
         searched_bytes = len(self._data)
         self._data += data
-        if self._asked is not None:
+        if self._head_bytes is not None:
             if len(self._data) > MAX_FIRST_REQUEST_BYTES:
                 self._transport.pause_reading()
             return
@@ -177,7 +182,8 @@ class Arrival(asyncio.Protocol):
             self._refuse(Failure(TOO_LARGE, limit_bytes=MAX_FIRST_REQUEST_BYTES))
         elif head_bytes >= 0:
             self._listener.peeking.discard(self)
-            self._decide(head_bytes)
+            self._head_bytes = head_bytes
+            self._listener.asking.add(self)
 
     def eof_received(self) -> bool | None:
         """The peer sends no more. It is taken to have left, as a poller that leaves looks so."""
@@ -224,8 +230,12 @@ class Arrival(asyncio.Protocol):
         else:
             self._to_picows(*self._asked)
 
-    def _decide(self, head_bytes: int) -> None:
-        """Whose the connection is, now that the head of its first request has come."""
+    def read_request(self) -> None:
+        """Decide whose the connection is, now that the head of its first request has come."""
+        if self._transport.is_closing():
+            return
+        head_bytes = self._head_bytes
+        assert head_bytes is not None, "it has come"
         admission = self._listener.engine.admission
         upgrade = read_upgrade(bytes(self._data[:head_bytes]))
         try:
@@ -274,6 +284,8 @@ class Arrival(asyncio.Protocol):
         data, self._data = bytes(self._data), bytearray()
         self._http = self._listener.make_http()
         self._http.connection_made(self._transport)
+        # Harmless unless it was paused meanwhile; aiohttp may pause it again.
+        self._transport.resume_reading()
         self._http.data_received(data)
 
     def _to_picows(self, upgrade: Upgrade, handshake: Handshake) -> None:
@@ -284,7 +296,7 @@ class Arrival(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         _feed(protocol, upgrade.request() + bytes(self._data))
-        # Harmless unless it was paused while it waited.
+        # Harmless unless it was paused meanwhile.
         transport.resume_reading()
 
 
