@@ -51,8 +51,8 @@ MAX_NAMESPACE_CHARS: Final = 64
 MAX_ACK_ID_DIGITS: Final = 15
 # As many as the reference parser takes. More: `too_many_attachments`, closed.
 MAX_ATTACHMENTS: Final = 10
-# Only a packet with attachments is walked by Python code; nobody nests deeper by hand. Without
-# attachments the decoder's own recursion guard is the bound. Deeper: `too_deep`, closed.
+# Only a packet with attachments, or in msgpack, is walked by Python code; nobody nests deeper by
+# hand. For others the decoder's own recursion guard is the bound. Deeper: `too_deep`, closed.
 MAX_ATTACHMENT_DEPTH: Final = 32
 # The handshake's auth comes before anyone is known: a token and a few flags. Larger: `too_large`.
 MAX_CONNECT_BYTES: Final = 8_192

@@ -6,6 +6,8 @@ in the data themselves, so there are no attachments. The functions are those of 
 specification; python-socketio's serializer `msgpack` speaks the same.
 """
 
+import json
+import math
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
@@ -15,6 +17,7 @@ from msgspec import Raw
 from protocol import disconnects, socketio
 from protocol.bounds import (
     MAX_ACK_ID_DIGITS,
+    MAX_ATTACHMENT_DEPTH,
     MAX_CONNECT_BYTES,
     MAX_NAMESPACE_CHARS,
 )
@@ -28,8 +31,11 @@ _EVENT: Final = 2
 _ACK: Final = 3
 _CONNECT_ERROR: Final = 4
 
-# An extension of one byte and of this code is how JavaScript's encoder writes `undefined`.
-_UNDEFINED: Final = 0
+# JavaScript's encoder has one extension, of this code, for its typed arrays, for `undefined` (one
+# byte, 0) and for dates (eight bytes). Only their headers tell them apart, which are not seen here:
+# a lone zero is taken for `undefined`, which is everywhere, and a date for bytes. Send its number.
+_JAVASCRIPT: Final = 0
+_UNDEFINED: Final = b"\0"
 
 _MAX_ACK_ID: Final = 10**MAX_ACK_ID_DIGITS - 1
 
@@ -101,15 +107,16 @@ def encode_disconnect(namespace: str) -> Encoded:
     return (Binary(_ENCODER.encode({"type": _DISCONNECT, "nsp": namespace})),)
 
 
-def _extension(code: int, data: memoryview) -> None:
-    if code != _UNDEFINED or len(data) != 1:
+def _extension(code: int, data: memoryview) -> bytes | None:
+    if code != _JAVASCRIPT:
         raise _NoExtension
+    return None if data == _UNDEFINED else bytes(data)
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _WIRE: Final = msgspec.msgpack.Decoder(_Wire, ext_hook=_extension)
 _LIST: Final = msgspec.msgpack.Decoder(list[Any], ext_hook=_extension)
-_OBJECT: Final = msgspec.msgpack.Decoder(dict[str, Any] | None, ext_hook=_extension)
+_ANY: Final = msgspec.msgpack.Decoder(Any, ext_hook=_extension)
 
 
 def _read(decoder: msgspec.msgpack.Decoder[Decoded], message: bytes) -> Decoded:
@@ -123,14 +130,36 @@ def _read(decoder: msgspec.msgpack.Decoder[Decoded], message: bytes) -> Decoded:
 
 
 def _arguments(data: Raw) -> list[Any]:
-    return _read(_LIST, bytes(data))
+    arguments = _read(_LIST, bytes(data))
+    for argument in arguments:
+        _check(argument, 0)
+    return arguments
+
+
+def _check(value: Any, depth: int) -> None:
+    """Whatever one client says can be said to another in JSON: keys are texts, depth is bounded."""
+    if depth > MAX_ATTACHMENT_DEPTH:
+        raise ProtocolViolation(disconnects.TOO_DEEP)
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise ProtocolViolation(disconnects.MALFORMED_PACKET)
+        value = value.values()
+    elif not isinstance(value, list):
+        return
+    for item in value:
+        _check(item, depth + 1)
 
 
 def _decode_connect(namespace: str, data: Raw) -> Connect:
     content = bytes(data)
     if len(content) > MAX_CONNECT_BYTES:
         raise ProtocolViolation(disconnects.TOO_LARGE)
-    return Connect(namespace, (_read(_OBJECT, content) or {}) if content else {})
+    auth = _read(_ANY, content) if content else None
+    if auth is None:
+        return Connect(namespace, {})
+    if not isinstance(auth, dict) or not all(isinstance(key, str) for key in auth):
+        raise ProtocolViolation(disconnects.MALFORMED_PACKET)
+    return Connect(namespace, auth)
 
 
 def _ack_id(value: object) -> int | None:
@@ -143,11 +172,41 @@ def _ack_id(value: object) -> int | None:
 
 def _value(argument: object) -> object:
     """Arguments that came undecoded from a JSON client are decoded to be sent to another."""
-    return msgspec.json.decode(argument) if isinstance(argument, Raw) else argument
+    if not isinstance(argument, Raw):
+        return argument
+    try:
+        return msgspec.json.decode(argument)
+    except msgspec.ValidationError:
+        # A number that no double holds. It is infinite then, as JavaScript reads it.
+        return json.loads(bytes(argument), parse_int=float)
 
 
 def _encode(kind: int, namespace: str, ack_id: int | None, data: object) -> Encoded:
     packet = {"type": kind, "nsp": namespace, "data": data}
     if ack_id is not None:
         packet["id"] = ack_id
-    return (Binary(_ENCODER.encode(packet)),)
+    try:
+        return (Binary(_ENCODER.encode(packet)),)
+    except OverflowError:
+        _make_doubles(packet)
+        return (Binary(_ENCODER.encode(packet)),)
+
+
+def _make_doubles(packet: dict[str, Any]) -> None:
+    """Put doubles, which they are in JavaScript, in place of integers of more than 64 bits."""
+    containers: list[Any] = [packet]
+    while containers:
+        container = containers.pop()
+        pairs = container.items() if isinstance(container, dict) else enumerate(container)
+        for key, item in list(pairs):
+            if isinstance(item, dict | list):
+                containers.append(item)
+            elif isinstance(item, int) and not -(2**63) <= item < 2**64:
+                container[key] = _double(item)
+
+
+def _double(number: int) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
