@@ -35,7 +35,10 @@ VAGUE_NAMES = {"common", "helper", "helpers", "misc", "shared", "stuff", "util",
 JUSTIFIED = re.compile(r"noqa: [A-Z]+\d+(, ?[A-Z]+\d+)* - \S|type: ignore\[[a-z, -]+\] +# \S")
 PRAGMA = re.compile(r"  # (noqa|type: ignore).*")
 # Programs that people start and read.
-PRINTS = ("server/cli", "benchmarks/", "tests/conformance/app.py", "tests/simulation/__main__.py")
+PRINTS = (
+    "server/cli", "benchmarks/", "tests/conformance/app.py", "tests/fuzz/__main__.py",
+    "tests/simulation/__main__.py",
+)  # fmt: skip
 # The rules themselves, and their tests, have to name what they forbid.
 RULES = {Path("tests/tidy.py"), Path("tests/test_tidy.py")}
 

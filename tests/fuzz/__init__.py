@@ -1,0 +1,1 @@
+"""Fuzzing: made-up and mutated input against the parsers, and hostile peers against a server."""
