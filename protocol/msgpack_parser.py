@@ -110,7 +110,8 @@ def encode_disconnect(namespace: str) -> Encoded:
 def _extension(code: int, data: memoryview) -> bytes | None:
     if code != _JAVASCRIPT:
         raise _NoExtension
-    return None if data == _UNDEFINED else bytes(data)
+    content = bytes(data)
+    return None if content == _UNDEFINED else content
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder()

@@ -1,14 +1,16 @@
-// The official client against the socket layer: node sockets.js URL '["polling","websocket"]'
+// The official client against the socket layer: node sockets.js URL '["polling","websocket"]' [msgpack]
 // Prints one JSON object of what it saw; the test judges it.
 import { io } from "socket.io-client";
+import msgpackParser from "socket.io-msgpack-parser";
 
-const [url, transportsJson] = process.argv.slice(2);
+const [url, transportsJson, parserName] = process.argv.slice(2);
+const parser = parserName === "msgpack" ? msgpackParser : undefined;
 const transports = JSON.parse(transportsJson);
 
 const once = (emitter, event) =>
   new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
 const open = (namespace, auth, options = {}) =>
-  io(url + namespace, { transports, auth, forceNew: true, timeout: 5000, ...options });
+  io(url + namespace, { transports, auth, parser, forceNew: true, timeout: 5000, ...options });
 
 async function connected(namespace, auth, options) {
   const socket = open(namespace, auth, options);

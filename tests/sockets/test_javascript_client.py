@@ -13,11 +13,14 @@ TRANSPORTS = [["polling", "websocket"], ["polling"], ["websocket"]]
 
 
 @pytest.mark.javascript
+@pytest.mark.parametrize("parser", ["json", "msgpack"])
 @pytest.mark.parametrize("transports", TRANSPORTS)
 async def test_the_official_client(
-    served: Served, node_client: NodeClient, transports: list[str]
+    served: Served, node_client: NodeClient, transports: list[str], parser: str
 ) -> None:
-    seen = json.loads(await node_client.run("sockets.js", served.url, json.dumps(transports)))
+    seen = json.loads(
+        await node_client.run("sockets.js", served.url, json.dumps(transports), parser)
+    )
 
     assert seen == {
         "greeting": {"namespace": "/", "auth": {"token": "t", "rooms": ["table"]}},

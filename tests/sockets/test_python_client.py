@@ -13,13 +13,14 @@ import socketio
 from tests.sockets.application import Served
 
 TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]]
+SERIALIZERS = ["default", "msgpack"]
 
 
 class Client:
     """A client that puts every event into a queue."""
 
-    def __init__(self) -> None:
-        self.io = socketio.AsyncClient(reconnection=False)
+    def __init__(self, serializer: str) -> None:
+        self.io = socketio.AsyncClient(reconnection=False, serializer=serializer)
         self.heard: asyncio.Queue[tuple[str, tuple[Any, ...]]] = asyncio.Queue()
 
     async def hear(self) -> tuple[str, tuple[Any, ...]]:
@@ -39,8 +40,9 @@ async def connected(
     transports: list[str],
     auth: dict[str, Any] | None = None,
     namespaces: tuple[str, ...] = ("/",),
+    serializer: str = "default",
 ) -> AsyncIterator[Client]:
-    client = Client()
+    client = Client(serializer)
     for namespace in namespaces:
         client.listen(namespace)
     await client.io.connect(
@@ -55,9 +57,10 @@ async def connected(
         await client.io.disconnect()
 
 
+@pytest.mark.parametrize("serializer", SERIALIZERS)
 @pytest.mark.parametrize("transports", TRANSPORTS)
-async def test_an_event_with_an_ack(served: Served, transports: list[str]) -> None:
-    async with connected(served, transports, {"token": "t"}) as client:
+async def test_an_event_with_an_ack(served: Served, transports: list[str], serializer: str) -> None:
+    async with connected(served, transports, {"token": "t"}, serializer=serializer) as client:
         answer = await client.io.call("echo", ({"stake": 125}, "né€", [None, 1.5]), timeout=10)
 
         assert answer == ({"stake": 125}, "né€", [None, 1.5])
@@ -66,9 +69,12 @@ async def test_an_event_with_an_ack(served: Served, transports: list[str]) -> No
         assert served.application.sockets[0].address == "127.0.0.1"
 
 
+@pytest.mark.parametrize("serializer", SERIALIZERS)
 @pytest.mark.parametrize("transports", TRANSPORTS)
-async def test_attachments_both_ways(served: Served, transports: list[str]) -> None:
-    async with connected(served, transports) as client:
+async def test_attachments_both_ways(
+    served: Served, transports: list[str], serializer: str
+) -> None:
+    async with connected(served, transports, serializer=serializer) as client:
         sent = {"a": [b"\x00\xff", {"b": b""}], "c": "text"}
 
         assert await client.io.call("echo", sent, timeout=10) == sent
@@ -86,8 +92,12 @@ async def test_events_and_answers_keep_their_order(served: Served, transports: l
         assert heard == [("echoed", (number,)) for number in range(200)]
 
 
-async def test_namespaces_share_a_connection(served: Served) -> None:
-    async with connected(served, ["websocket"], namespaces=("/", "/chat")) as client:
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+async def test_namespaces_share_a_connection(served: Served, serializer: str) -> None:
+    namespaces = ("/", "/chat")
+    async with connected(
+        served, ["websocket"], namespaces=namespaces, serializer=serializer
+    ) as client:
         assert served.connections == 1
         assert await client.io.call("echo", 1, namespace="/", timeout=10) == 1
         assert await client.io.call("echo", 2, namespace="/chat", timeout=10) == 2
@@ -99,9 +109,9 @@ async def test_namespaces_share_a_connection(served: Served) -> None:
 
 async def test_rooms(served: Served) -> None:
     async with (
-        connected(served, ["websocket"], {"rooms": ["table"]}) as alice,
+        connected(served, ["websocket"], {"rooms": ["table"]}, serializer="msgpack") as alice,
         connected(served, ["polling"], {"rooms": ["table"]}) as bob,
-        connected(served, ["websocket"]) as carol,
+        connected(served, ["websocket"], serializer="msgpack") as carol,
     ):
         await alice.io.emit("say", ("table", 1))
         assert await bob.hear() == ("said", (1,))
