@@ -71,7 +71,7 @@ async def test_an_idle_connection_is_closed(house: House) -> None:
     "options",
     [
         {
-            "trusted_proxies": ["127.0.0.1"],
+            "trusted_proxies": ["127.0.0.0/8", "10.0.0.0/8"],
             "allowed_origins": ["https://floor.example"],
             "max_connections_per_ip": 1,
         }
@@ -79,7 +79,8 @@ async def test_an_idle_connection_is_closed(house: House) -> None:
 )
 async def test_proxies_and_origins_are_as_set(house: House) -> None:
     async def status(client: str, origin: str, socket: RawSocket) -> int:
-        socket.send(upgrade_request(extra=f"X-Forwarded-For: {client}\r\nOrigin: {origin}\r\n"))
+        forwarded = f"X-Forwarded-For: 6.6.6.6, {client}, 10.1.2.3\r\n"
+        socket.send(upgrade_request(extra=f"{forwarded}Origin: {origin}\r\n"))
         return int((await socket.head()).split(b" ", 2)[1])
 
     async with raw(port(house)) as ann, raw(port(house)) as bob, raw(port(house)) as again:
