@@ -63,18 +63,23 @@ class Floor:
         identity = await self._accounts.authenticate(token)
         if identity.session_id in self._ended:
             raise Failure(SESSION_REVOKED)
-        self._check_connections(identity.user_id, socket)
+        self._check_connections(identity.user_id, socket, auth.get("pid"))
         budgets = self._allowance.of_user(identity.user_id, socket.address)
         socket.session = Caller(identity, socket.address, budgets, socket)
+        socket.owner = identity.user_id
         socket.join(f"user:{identity.user_id}")
         self._by_session.setdefault(identity.session_id, set()).add(socket)
         self._by_user.setdefault(identity.user_id, set()).add(socket)
 
-    def _check_connections(self, user_id: int, socket: Socket) -> None:
-        """Raise the Failure that refuses a player one connection more, if one does."""
+    def _check_connections(self, user_id: int, socket: Socket, pid: object) -> None:
+        """Raise the Failure that refuses a player one connection more, if one does.
+
+        The one that a client lost, and comes back from, does not count.
+        """
         limit = self._max_connections_per_user
+        others = self._by_user.get(user_id, ())
         # A connection has a socket for each namespace it joined.
-        connections = {other.connection for other in self._by_user.get(user_id, ())}
+        connections = {other.connection for other in others if not pid or other.pid != pid}
         if len(connections | {socket.connection}) > limit:
             raise Failure(TOO_MANY_USER_CONNECTIONS, limit=limit)
 
