@@ -320,6 +320,13 @@ class Settings(BaseSettings):
         description="Least and most stake and most profit of a dice bet, in minor units, as JSON by"
         " currency; currencies that are not named keep their defaults.",
     )
+    recovery_seconds: float = Field(
+        120,
+        ge=0,
+        le=3_600,
+        description="How long a client that asked for it (`auth: {recover: true}`) may be away and"
+        " still come back to its rooms and to what it missed; 0 awaits nobody.",
+    )
     drain_seconds: float = Field(
         10, ge=0, le=300, description="Time a node takes at most for each step of its shutdown."
     )
