@@ -23,6 +23,7 @@ from server.commands.bets import BetCommands
 from server.documents.refusals import CONNECTING
 from server.reply import OK
 from server.router import Router
+from server.sockets.recovery import OUTCOMES
 from server.sockets.server import SocketServer
 from server.work import Work
 from storage.journal import Journal
@@ -144,6 +145,14 @@ class NodeCollector(Collector):
                 CounterMetricFamily, f"pitboss_{name}_refused", text, _with_zeros(counts, refusals)
             )
         yield _gauge("pitboss_sockets", "Joined namespaces.", self._sockets.sockets)
+        recovery = self._sockets.recovery
+        yield _gauge("pitboss_sockets_awaited", "Lost, and may come back.", recovery.absent)
+        yield _labelled(
+            CounterMetricFamily,
+            "pitboss_recoveries",
+            "Attempts to come back as a lost socket, by outcome.",
+            _with_zeros(recovery.outcomes, OUTCOMES),
+        )
         for name, value in (
             ("connections_opened", counters.opened),
             ("upgrades", counters.upgrades),

@@ -46,6 +46,7 @@ _DIGITS: Final = re.compile("[0-9]{1,18}")
 RECOVERED: Final = "recovered"
 UNKNOWN: Final = "unknown"
 FORGOTTEN: Final = "forgotten"
+OUTCOMES: Final = (RECOVERED, UNKNOWN, FORGOTTEN)
 
 
 class Recovery:
