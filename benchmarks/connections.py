@@ -133,7 +133,11 @@ async def _tokens(storage: Storage, count: int) -> list[str]:
 async def _server(
     storage: Storage, auths: list[dict[str, str]], options: Options
 ) -> AsyncIterator[Subject]:
-    settings = {"PITBOSS_PING_INTERVAL_MILLISECONDS": str(_interval_ms(options))}
+    settings = {
+        "PITBOSS_PING_INTERVAL_MILLISECONDS": str(_interval_ms(options)),
+        # The rate at which a real server lets crowds in would be measured otherwise.
+        "PITBOSS_HANDSHAKES_PER_SECOND": "1000000",
+    }
     async with serving(storage, settings) as server:
         assert server.pid is not None
         yield Subject(server.url, server.pid, auths)

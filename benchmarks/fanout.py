@@ -182,7 +182,7 @@ class Bench:
             os.kill(server.pid, fanout_server.STOP)
             await asyncio.sleep(_MARGIN_S)
             outcome = await crowd.outcome(WatchOutcome)
-        _check(outcome.publications, len(tokens))
+        check(outcome.publications, len(tokens))
         return Fanout(
             len(tokens), series.interval_s, quiet, busy, outcome.publications, outcome.cpu_s
         )
@@ -202,7 +202,7 @@ class Bench:
         )
 
 
-def _check(publications: Sequence[Publication], members: int) -> None:
+def check(publications: Sequence[Publication], members: int) -> None:
     """Raise MeasurementError if a broadcast did not reach everybody."""
     missed = [one.number for one in publications if one.recipients != members]
     if missed or not publications:
