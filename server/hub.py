@@ -61,13 +61,16 @@ class StateKey(NamedTuple):
     key: object
 
 
-class _Room:
+class Room:
     """Who is inside. A member gets what was emitted after it joined, and while it is inside."""
 
     __slots__ = (
+        "awaited",
         "busy",
         "emitted",
         "members",
+        "name",
+        "number",
         "recovering",
         "rested_at",
         "serving",
@@ -75,7 +78,10 @@ class _Room:
         "waiting",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, number: int, name: str) -> None:
+        # Newer rooms of a process have higher numbers.
+        self.number = number
+        self.name = name
         # Each with the order of the first emission that it has not got.
         self.members: dict[Socket, int] = {}
         self.emitted = 0
@@ -87,6 +93,8 @@ class _Room:
         self.rested_at = 0.0
         # How many members may come back; for them the newest states are kept.
         self.recovering = 0
+        # How many of them are away now.
+        self.awaited = 0
         self.states: dict[tuple[str, object], object] = {}
 
     def remember(self, event: str, key: object, data: object) -> None:
@@ -107,6 +115,7 @@ class Hub:
         "_passes",
         "_pending",
         "_recent",
+        "_room_number",
         "_rooms",
         "dropped",
         "emitted",
@@ -115,7 +124,8 @@ class Hub:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._rooms: dict[str, dict[str, _Room]] = {}
+        self._rooms: dict[str, dict[str, Room]] = {}
+        self._room_number = 0
         # The large rooms being served, each by the generator of its pass.
         self._passes: deque[Iterator[None]] = deque()
         # Keys that were sent within the last interval, and what has come for them since. Each
@@ -154,7 +164,8 @@ class Hub:
         rooms = self._rooms.setdefault(socket.namespace, {})
         target = rooms.get(room)
         if target is None:
-            target = rooms[room] = _Room()
+            self._room_number += 1
+            target = rooms[room] = Room(self._room_number, room)
         target.members[socket] = target.emitted
         target.recovering += socket.history is not None
 
@@ -167,6 +178,7 @@ class Hub:
         target = rooms[room]
         del target.members[socket]
         target.recovering -= socket.history is not None
+        target.awaited -= socket.awaited
         if not target.recovering:
             target.states.clear()
         if not target.members:
@@ -176,6 +188,11 @@ class Hub:
         """Take a socket out of every room."""
         for room in tuple(socket.rooms):
             self.leave(socket, room)
+
+    def awaiting(self, socket: Socket) -> None:
+        """A socket is away and stays in its rooms, until it leaves them."""
+        for room in socket.rooms:
+            self._rooms[socket.namespace][room].awaited += 1
 
     def catch_up(self, socket: Socket) -> None:
         """Give a socket now what the passes over its large rooms still owe it."""
@@ -211,7 +228,11 @@ class Hub:
         """How many rooms have anyone inside."""
         return sum(map(len, self._rooms.values()))
 
-    def _find(self, namespace: str, room: str) -> _Room | None:
+    def rooms_of(self, namespace: str) -> list[Room]:
+        """The rooms of a namespace that have anyone inside, oldest first."""
+        return list(self._rooms.get(namespace, {}).values())
+
+    def _find(self, namespace: str, room: str) -> Room | None:
         rooms = self._rooms.get(namespace)
         return rooms.get(room) if rooms is not None else None
 
@@ -237,7 +258,7 @@ class Hub:
         make = Outgoing if volatile else self.outgoing
         self._emit(target, make(namespace, event, (data,)), skip, volatile)
 
-    def _emit(self, target: _Room, event: Outgoing, skip: Socket | None, volatile: bool) -> None:
+    def _emit(self, target: Room, event: Outgoing, skip: Socket | None, volatile: bool) -> None:
         self.emitted += 1
         if len(target.members) > MAX_SMALL_ROOM or target.busy:
             self._emit_to_large(target, event, skip, volatile)
@@ -247,7 +268,7 @@ class Hub:
                 socket.deliver(event)
 
     def _emit_to_large(
-        self, target: _Room, event: Outgoing, skip: Socket | None, volatile: bool
+        self, target: Room, event: Outgoing, skip: Socket | None, volatile: bool
     ) -> None:
         if len(target.waiting) >= MAX_WAITING:
             target.waiting.popleft()
@@ -258,13 +279,13 @@ class Hub:
             target.busy = True
             self._begin_pass_after_rest(target)
 
-    def _begin_pass_after_rest(self, target: _Room) -> None:
+    def _begin_pass_after_rest(self, target: Room) -> None:
         if self._loop.time() < target.rested_at:
             self._loop.call_at(target.rested_at, self._begin_pass, target)
         else:
             self._begin_pass(target)
 
-    def _begin_pass(self, target: _Room) -> None:
+    def _begin_pass(self, target: Room) -> None:
         share = min(1.0, len(target.members) / FULL_PASS_MEMBERS)
         target.rested_at = self._loop.time() + share * FULL_PASS_INTERVAL_S
         self._passes.append(self._serve(target))
@@ -335,7 +356,7 @@ class Hub:
         self._pending.clear()
         self._passes.clear()
 
-    def _serve(self, target: _Room) -> Iterator[None]:
+    def _serve(self, target: Room) -> Iterator[None]:
         """One pass over a room's members, in which each gets all that waits; yields every few."""
         target.serving = tuple(target.waiting)
         target.waiting.clear()
@@ -353,7 +374,7 @@ class Hub:
 _DONE: Final = object()
 
 
-def _deliver(target: _Room, socket: Socket, emissions: Sequence[Emission]) -> None:
+def _deliver(target: Room, socket: Socket, emissions: Sequence[Emission]) -> None:
     """Give a member of a large room what it has not got of some emissions, in one write."""
     first = target.members[socket]
     for order, event, skip, volatile in emissions:

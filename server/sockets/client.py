@@ -149,7 +149,7 @@ class Client:
             missed = self.server.recovery.admit(socket, packet.auth)
         self._session.join(packet.namespace, socket)
         self.server.unjoined.discard(self)
-        self.server.sockets += 1
+        self.server.joined[packet.namespace] += 1
         socket.opened(missed)
         if socket.pid and socket.pid == packet.auth.get("pid"):
             socket.tell_states()
@@ -185,7 +185,7 @@ class Client:
             socket.left()
         else:
             socket.ended()
-        self.server.sockets -= 1
+        self.server.joined[socket.namespace] -= 1
         try:
             self.server.application.disconnected(socket, reason.name)
         except Exception:  # noqa: BLE001 - the other sockets still have to end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -44,14 +45,15 @@ class SocketApplication(Protocol):
 class SocketServer:
     """Serves one application. Made inside the running loop; `engine` takes the transports."""
 
-    __slots__ = ("application", "engine", "hub", "options", "recovery", "sockets", "unjoined")
+    __slots__ = ("application", "engine", "hub", "joined", "options", "recovery", "unjoined")
 
     def __init__(self, options: SocketOptions, application: SocketApplication) -> None:
         self.options = options
         self.application = application
         self.hub = Hub()
         self.recovery = Recovery(options, self.hub)
-        self.sockets = 0
+        # Sockets by namespace.
+        self.joined: Counter[str] = Counter()
         self.engine = Engine(options, self._make_client)
         self.unjoined: Deadlines[Client] = Deadlines(
             options.connect_timeout_ms / 1000,
@@ -62,6 +64,11 @@ class SocketServer:
     def counters(self) -> Counters:
         """What this layer has done."""
         return self.engine.counters
+
+    @property
+    def sockets(self) -> int:
+        """How many namespaces are joined, over all connections."""
+        return self.joined.total()
 
     def _make_client(self, connection: Connection) -> Client:
         return Client(self, connection)

@@ -95,6 +95,11 @@ class Socket:
         """`polling` or `websocket`."""
         return self.connection.transport.name
 
+    @property
+    def awaited(self) -> bool:
+        """Whether its connection is lost, and its client may come back."""
+        return self.connection is _ABSENCE
+
     def emit(self, event: str, *args: object) -> None:
         """Send an event to this client alone."""
         self.deliver(self.hub.outgoing(self.namespace, event, args))
@@ -172,6 +177,7 @@ class Socket:
         self.connected = False
         self._client = None
         self.connection = cast("Connection", _ABSENCE)
+        self.hub.awaiting(self)
 
     def ended(self) -> None:
         """The socket has gone: it leaves its rooms and takes no more packets."""

@@ -42,6 +42,7 @@ class FakeSocket:
         self.rooms: set[str] = set()
         self.connection = FakeConnection(write_s)
         self.history: object = None
+        self.awaited = False
         self.events: list[Outgoing] = []
 
     def deliver(self, event: Outgoing) -> None:
@@ -104,6 +105,30 @@ def test_membership() -> None:
         assert alice.rooms == set()
         assert hub.sockets_of("/", "room") == []
         assert hub.rooms == 0
+
+    run(scenario())
+
+
+def test_rooms_are_listed_oldest_first_with_those_away() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        [alice] = inside(hub, "first")
+        [bob] = inside(hub, "second")
+        hub.join(bob, "first")
+        hub.leave(alice, "first")
+        hub.leave(bob, "first")
+        hub.join(alice, "first")
+        rooms = hub.rooms_of("/")
+        assert [room.name for room in rooms] == ["second", "first"]
+        assert rooms[0].number < rooms[1].number
+        assert hub.rooms_of("/nowhere") == []
+
+        [heir] = inside(hub, "third")
+        bob.awaited = True
+        hub.awaiting(bob)
+        assert [room.awaited for room in hub.rooms_of("/")] == [1, 0, 0]
+        hub.hand_over(bob, heir)
+        assert [room.awaited for room in hub.rooms_of("/")] == [0, 0, 0]
 
     run(scenario())
 
