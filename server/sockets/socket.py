@@ -36,7 +36,7 @@ class _Absence:
         """It has ended already."""
 
 
-_ABSENCE: Final = _Absence()
+_ABSENCE: Final = cast("Connection", _Absence())
 
 
 class Socket:
@@ -176,7 +176,7 @@ class Socket:
         """The connection is lost, but the client may come back: the socket stays in its rooms."""
         self.connected = False
         self._client = None
-        self.connection = cast("Connection", _ABSENCE)
+        self.connection = _ABSENCE
         self.hub.awaiting(self)
 
     def ended(self) -> None:
