@@ -76,6 +76,8 @@ class Connection:
         "ended",
         "engine",
         "handler",
+        "number",
+        "opened_at_s",
         "session",
         "sid",
         "transport",
@@ -90,6 +92,9 @@ class Connection:
         self.address = address
         self.transport = transport
         self.session = engineio.Session(transport.name)
+        # Newer connections of a process have higher numbers.
+        self.number = engine.counters.opened + 1
+        self.opened_at_s = engine.now()
         # Why the connection ended, once it has.
         self.ended: DisconnectReason | None = None
         self._candidate: Transport | None = None
@@ -99,12 +104,25 @@ class Connection:
         # How many packets may come before the bounds on them are looked at.
         self._packets_left = engine.packets_per_look
         self._second_left = engine.options.max_packets_per_second
-        self._second_began = engine.now()
+        self._second_began = self.opened_at_s
 
     @property
     def writable(self) -> bool:
         """Whether the transport takes packets now. A volatile event skips those that do not."""
         return self.transport.writable
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The bytes that the transport has not taken yet."""
+        return self._outbound_bytes
+
+    @property
+    def counted_packets(self) -> int:
+        """The packets from the peer in the second that is running, as far as they were counted."""
+        engine = self.engine
+        if engine.now() - self._second_began >= 1.0:
+            return 0
+        return engine.options.max_packets_per_second - self._second_left
 
     # Outbound.
 
