@@ -22,8 +22,8 @@ _CONNECT_ERROR: Final = "connect_error"
 _UNKNOWN: Final = "unknown_command"
 _INTRODUCTION: Final = """\
 Pitboss over Socket.IO 5 (Engine.IO 4): long-polling, WebSocket, and the upgrade between them. Any \
-client of Socket.IO 3 or 4 connects to the namespace `/` with `auth: {token}`. Packets are JSON, or \
-msgpack for a client that uses socket.io-msgpack-parser.
+client of Socket.IO 3 or 4 connects to the namespace `/` with `auth: {token}`. Packets are JSON, \
+or msgpack for a client that uses socket.io-msgpack-parser.
 
 A command is an event with one argument and an acknowledgement: `emit(name, argument, callback)`. \
 The acknowledgement is `{"success": true, "data": ..., "meta": ...}` or \
@@ -35,9 +35,9 @@ them all. `x-errors` has every numbered error.\
 """
 _CONNECTING: Final = """\
 `auth: {token}` of the Socket.IO handshake, with the `access_token` of a session. A socket whose \
-token ends is told by `token:expiring` and renewed with `auth:refresh`. With `recover: true` beside \
-the token, the official JavaScript client comes back from a lost connection to the rooms and events \
-that it missed; every event then has one more argument, its offset.\
+token ends is told by `token:expiring` and renewed with `auth:refresh`. With `recover: true` \
+beside the token, the official JavaScript client comes back from a lost connection to its rooms \
+and to the events that it missed; every event then has one more argument, its offset.\
 """
 
 
