@@ -96,6 +96,12 @@ def of_close_code(code: int | None) -> DisconnectReason:
     return _OF_CLOSE_CODE.get(code, TRANSPORT_CLOSED)
 
 
+def sent_code(reason: DisconnectReason) -> int:
+    """The code that a close frame carries: 1006 is for a client to find that none came."""
+    return _GOING_AWAY if reason is TRANSPORT_CLOSED else reason.close_code
+
+
+_GOING_AWAY: Final = 1001
 _OF_CLOSE_CODE: Final[dict[int | None, DisconnectReason]] = {
     reason.close_code: reason for reason in (BAD_FRAME, INVALID_TEXT, TOO_LARGE, INTERNAL)
 }

@@ -190,6 +190,8 @@ class Connection:
                 self._receive_control(packet)
         except ProtocolViolation as violation:
             self.close(violation.reason)
+        except Exception:  # noqa: BLE001 - a fault on one connection ends that one alone
+            self._failed()
 
     def receive_binary(self, message: bytes) -> None:
         """Take one binary message from the transport."""
@@ -202,6 +204,18 @@ class Connection:
             self.handler.binary(message)
         except ProtocolViolation as violation:
             self.close(violation.reason)
+        except Exception:  # noqa: BLE001 - as above
+            self._failed()
+
+    def receive_frame(self) -> None:
+        """Count a frame that is no packet by itself: a ping, a pong, a fragment or a probe."""
+        self._packets_left -= 1
+        if self._packets_left < 0:
+            self._floods()
+
+    def _failed(self) -> None:
+        _LOG.exception("what came on a connection could not be handled")
+        self.close(disconnects.INTERNAL)
 
     def _floods(self) -> bool:
         """Some packets have come: past either bound of a second the connection ends."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import WebSocketError, WSCloseCode, WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from protocol import disconnects, engineio
-from protocol.disconnects import DisconnectReason, ProtocolViolation
+from protocol.disconnects import DisconnectReason, ProtocolViolation, sent_code
 from protocol.engineio import Binary
 from server.sockets.masks import MaskedOnly
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # Below this a message fits in a packet of the network anyway, and compressing gains nothing.
 MIN_COMPRESSED_BYTES: Final = 1_024
+_CONTROL: Final = (WSMsgType.PING, WSMsgType.PONG)
 
 
 class FallbackResponse(web.WebSocketResponse):
@@ -38,6 +40,8 @@ class FallbackResponse(web.WebSocketResponse):
             max_msg_size=options.max_payload_bytes + 1,
             timeout=options.close_timeout_ms / 1000,
             compress=options.websocket_compression,
+            # Pings are answered here, where they are counted.
+            autoping=False,
         )
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
@@ -154,6 +158,8 @@ class FallbackWebSocket:
                 self._receive(message.data.encode())
             elif message.type is WSMsgType.BINARY:
                 self._receive(Binary(message.data))
+            elif message.type in _CONTROL:
+                await self._receive_control(message.type, message.data)
             elif isinstance(message.data, WebSocketError):
                 return disconnects.of_close_code(message.data.code)
             elif isinstance(message.data, zlib.error):
@@ -173,8 +179,18 @@ class FallbackWebSocket:
         elif isinstance(packet, Binary):
             self._fail(disconnects.BAD_PROBE)
         else:
+            self._connection.receive_frame()
             self._connection.receive_on_candidate(self, packet)
             self._is_candidate = self._connection.transport is not self
+
+    async def _receive_control(self, kind: WSMsgType, payload: bytes) -> None:
+        """Count a ping or a pong, and answer a ping. A peer that reads nothing gets no answer."""
+        assert self._connection is not None
+        self._connection.receive_frame()
+        if kind is WSMsgType.PING and self.writable:
+            # A peer that has gone shows at the next read.
+            with suppress(ConnectionError):
+                await self._response.pong(payload)
 
     def _fail(self, reason: DisconnectReason) -> None:
         assert self._connection is not None
@@ -192,8 +208,7 @@ class FallbackWebSocket:
                     await self._wake.wait()
                     continue
                 await self._write_some()
-            if self._closed not in (None, disconnects.TRANSPORT_CLOSED):
-                await self._say_why(self._closed)
+            await self._say_why(self._closed)
         except ConnectionError:
             self._packets.clear()
 
@@ -206,5 +221,5 @@ class FallbackWebSocket:
             self._connection.flush()
 
     async def _say_why(self, reason: DisconnectReason) -> None:
-        """Send the close frame, and wait for the peer's until the network connection is cut."""
-        await self._response.close(code=reason.close_code, message=reason.message.encode())
+        """Send the close frame, unless the peer closed first, and wait for the peer's in return."""
+        await self._response.close(code=sent_code(reason), message=reason.message.encode())

@@ -11,7 +11,7 @@ from protocol import disconnects, engineio
 from protocol.bounds import MAX_PACKETS_PER_POLL
 from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.engineio import Binary
-from protocol.errors import MALFORMED, Failure
+from protocol.errors import INTERNAL, MALFORMED, Failure
 from server.http.compression import refuse_compressed
 from server.sockets.connection import Connection
 from server.sockets.engine import Engine
@@ -157,4 +157,6 @@ def text_response(body: bytes) -> web.Response:
 
 
 def _error(reason: DisconnectReason) -> web.Response:
+    if reason is disconnects.INTERNAL:
+        return error_response(Failure(INTERNAL))
     return error_response(Failure(MALFORMED, reason=reason.name, explanation=reason.message))

@@ -38,7 +38,8 @@ class SocketRoutes:
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
         if request.method == hdrs.METH_OPTIONS:
             return self._preflight(request)
-        if request.method == hdrs.METH_GET:
+        polls = request.query.get("transport") == engineio.POLLING
+        if polls and request.method == hdrs.METH_GET:
             last_words = self._engine.take_last_words(request.query.get("sid", ""))
             if last_words is not None:
                 return polling.text_response(engineio.encode_payload(last_words))

@@ -11,7 +11,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSCloseHandshake
 
 from protocol import disconnects, engineio
-from protocol.disconnects import DisconnectReason, ProtocolViolation
+from protocol.disconnects import DisconnectReason, ProtocolViolation, sent_code
 from protocol.engineio import Binary
 from server.sockets.connection import Connection
 
@@ -40,6 +40,8 @@ _SHORT_HEADERS: Final = {
     opcode: tuple(bytes((opcode, length)) for length in range(126))
     for opcode in (_FIN_TEXT, _FIN_BINARY)
 }
+# What a close frame may carry: the assigned codes, and those for libraries and applications.
+_CLOSE_CODES: Final = frozenset({*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)})
 _MEDIUM_HEADER: Final = Struct("!BBH")
 _LONG_HEADER: Final = Struct("!BBQ")
 
@@ -53,6 +55,16 @@ def frame_header(packet: bytes) -> bytes:
     if length < 65_536:
         return _MEDIUM_HEADER.pack(opcode, 126, length)
     return _LONG_HEADER.pack(opcode, 127, length)
+
+
+def check_close(payload: bytes) -> None:
+    """Raise `ProtocolViolation` unless a close frame may say this (RFC 6455, sections 5.5, 7.4)."""
+    if not payload:
+        return
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or code not in _CLOSE_CODES:
+        raise ProtocolViolation(disconnects.BAD_FRAME)
+    engineio.check_text(payload[2:])
 
 
 class WebSocket(WSListener):
@@ -162,7 +174,7 @@ class WebSocket(WSListener):
         if self._closed:
             return
         self._closed = True
-        self._picows.send_close(WSCloseCode(reason.close_code), reason.message.encode())
+        self._picows.send_close(WSCloseCode(sent_code(reason)), reason.message.encode())
         self._engine.closing.add(self)
 
     def abort(self) -> None:
@@ -176,6 +188,7 @@ class WebSocket(WSListener):
             engineio.check_text(packet)
         assert self._connection is not None
         if self._is_candidate:
+            self._connection.receive_frame()
             self._connection.receive_on_candidate(self, packet)
             self._is_candidate = self._connection.transport is not self
         else:
@@ -193,25 +206,32 @@ class WebSocket(WSListener):
     def _receive_other(self, frame: WSFrame) -> None:
         """Binary frames, fragments and control frames."""
         kind = frame.msg_type
-        if kind is _CLOSE:
-            self._closed = True
-            self._picows.send_close(WSCloseCode.OK)
-            self._picows.disconnect()
-            self._lost(disconnects.TRANSPORT_CLOSED)
+        if kind is _TEXT or kind is _BINARY:
+            if self._fragments is not None:
+                raise ProtocolViolation(disconnects.BAD_FRAME)
+            if frame.fin:
+                self._receive_message(kind, frame.get_payload_as_bytes())
+                return
+            self._fragments = bytearray(frame.get_payload_as_memoryview())
+            self._fragments_type = kind
+        elif kind is _CLOSE:
+            self._receive_close(frame.get_payload_as_bytes())
+            return
         elif kind is WSMsgType.PING:
             # picows would answer even a peer that reads nothing; the RFC lets us skip pings.
             if not self._paused:
                 self._picows.send_pong(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CONTINUATION:
             self._continue(frame)
-        elif kind is _TEXT or kind is _BINARY:
-            if self._fragments is not None:
-                raise ProtocolViolation(disconnects.BAD_FRAME)
-            if frame.fin:
-                self._receive_message(kind, frame.get_payload_as_bytes())
-            else:
-                self._fragments = bytearray(frame.get_payload_as_memoryview())
-                self._fragments_type = kind
+        assert self._connection is not None
+        self._connection.receive_frame()
+
+    def _receive_close(self, payload: bytes) -> None:
+        check_close(payload)
+        self._closed = True
+        self._picows.send_close(WSCloseCode.OK)
+        self._picows.disconnect()
+        self._lost(disconnects.TRANSPORT_CLOSED)
 
     def _continue(self, frame: WSFrame) -> None:
         if self._fragments is None:

@@ -288,12 +288,16 @@ async def test_noop_and_pong_may_come_at_any_time_and_change_nothing(
     assert await engineio.post(sid, packet) == (200, "ok")
     assert await engineio.post(sid, "4x") == (200, "ok")
     assert await engineio.poll(sid) == (200, "4x")
+    engine = engineio.engine
     async with engineio.session() as socket:
+        due = dict(engine.pings._due_at)
         socket.text(packet)
         socket.text("4x")
         assert await socket.packet() == "4x"
-    engine = engineio.engine
-    assert (len(engine.pings), len(engine.pongs)) == (len(engine.connections), 0)
+        # In particular no ping comes later for it.
+        assert engine.pings._due_at == due
+        assert len(due) == len(engine.connections) == 2
+        assert len(engine.pongs) == 0
 
 
 # Protocol: the handshake.

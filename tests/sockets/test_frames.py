@@ -164,6 +164,103 @@ async def test_a_close_frame_is_answered(served: Served, door: Door) -> None:
     assert served.application.ends == [("/", "transport_closed")]
 
 
+def close_frame(code: int, reason: bytes = b"") -> bytes:
+    return code.to_bytes(2, "big") + reason
+
+
+@pytest.mark.parametrize("payload", [b"", *map(close_frame, (1000, 1001, 1011, 3000, 4999))])
+async def test_a_close_frame_may_say_any_of_these(
+    served: Served, door: Door, payload: bytes
+) -> None:
+    async with joined(served.port, door=door) as socket:
+        socket.send(frame(CLOSE, payload))
+        assert await socket.close_code() == 1000
+    await served.until_ended("transport_closed")
+
+
+@pytest.mark.parametrize(
+    ("payload", "close_code", "reason"),
+    [
+        (b"x", 1002, "bad_frame"),
+        *((close_frame(code), 1002, "bad_frame") for code in (0, 999, 1004, 1005, 1016, 2999)),
+        (close_frame(1000, b"\xff"), 1007, "invalid_text"),
+    ],
+)
+async def test_a_close_frame_that_may_not_be_is_told_so(
+    served: Served, door: Door, payload: bytes, close_code: int, reason: str
+) -> None:
+    async with joined(served.port, door=door) as socket:
+        socket.send(frame(CLOSE, payload))
+        assert await socket.close_code() == close_code
+    await served.until_ended(reason)
+
+
+@pytest.mark.parametrize("one", [frame(PING, b"?"), frame(PONG, b""), frame(TEXT, b"6")])
+async def test_frames_of_every_kind_count_as_a_flood(door: Door, one: bytes) -> None:
+    async with (
+        serve(SocketOptions(max_packets_per_second=100)) as served,
+        joined(served.port, door=door) as socket,
+    ):
+        socket.send(one * 90)
+        socket.text('420["echo"]')
+        while await socket.frame() != (TEXT, b"430[]"):
+            pass
+        socket.send(one * 300)
+        while (await socket.frame())[0] != CLOSE:
+            pass
+        await served.until_ended("flooding")
+
+
+async def test_fragments_count_as_a_flood() -> None:
+    async with (
+        serve(SocketOptions(max_packets_per_second=100)) as served,
+        joined(served.port) as socket,
+    ):
+        socket.send(frame(TEXT, b"6", fin=False), frame(CONTINUATION, b"", fin=False) * 300)
+        assert await socket.close_code() == 4006
+        await served.until_ended("flooding")
+
+
+async def test_an_unmasked_frame_behind_a_masked_one_however_they_are_cut(
+    served: Served, door: Door
+) -> None:
+    masked, unmasked = frame(TEXT, EVENT), frame(TEXT, EVENT, masked=False)
+    for cut in (1, 2, 3, 4, len(masked) - 1, len(masked), len(masked) + 1):
+        async with joined(served.port, door=door) as socket:
+            wire = masked + unmasked
+            socket.send(wire[:cut])
+            await asyncio.sleep(0.001)
+            socket.send(wire[cut:])
+            assert await socket.close_code() == 1002
+    await served.until_ended("bad_frame", 7)
+
+
+async def test_a_fault_of_ours_ends_the_connection_alone(
+    served: Served, door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken:
+        """A handler with a fault."""
+
+        def text(self, _message: bytes) -> None:
+            raise RuntimeError("a fault")
+
+        binary = text
+
+        def closed(self, _reason: object) -> None:
+            """Nothing is left to do."""
+
+    async with joined(served.port, door=door) as witness:
+        for one in (frame(TEXT, b"42"), frame(BINARY, b"")):
+            async with joined(served.port, door=door) as socket:
+                served.application.sockets[-1].connection.handler = Broken()  # type: ignore[assignment] # as much as is called
+                socket.send(one)
+                assert await socket.close_code() == 1011
+        witness.text('420["echo"]')
+        assert await witness.packet() == "430[]"
+    assert served.server.counters.disconnects["internal"] == 2
+    assert caplog.text.count("could not be handled") == 2
+
+
 async def test_a_connection_that_just_drops_is_forgotten(served: Served, door: Door) -> None:
     async with joined(served.port, door=door) as socket:
         socket.writer.transport.abort()

@@ -12,7 +12,7 @@ import pytest_asyncio
 from protocol import engineio
 from server.sockets.options import SocketOptions
 from tests.sockets.application import Served, serve
-from tests.sockets.raw import Door, frame, raw, websocket
+from tests.sockets.raw import Door, frame, raw, upgrade_request, websocket
 
 BINARY_FRAME = 2
 
@@ -362,6 +362,65 @@ async def test_an_orderly_end_between_two_polls_is_told_by_the_next(
     assert status == 200
     assert packets == [*(f'42["n",{number}]' for number in range(15)), "1"]
     assert (await poller.get())[0] == 400
+
+
+@pytest.mark.parametrize("door", list(Door))
+async def test_last_words_are_not_for_a_websocket(
+    served: Served, poller: Poller, door: Door
+) -> None:
+    await poller.join()
+    served.application.sockets[0].disconnect(close=True)
+
+    async with raw(served.port) as socket:
+        if door is Door.AIOHTTP:
+            await socket.read_page()
+        socket.send(upgrade_request(candidate_query(poller)))
+        assert (await socket.head()).startswith(b"HTTP/1.1 400 ")
+    assert await poller.get() == (200, "1")
+
+
+@pytest.mark.parametrize("door", list(Door))
+async def test_a_candidate_is_told_that_its_session_was_lost(
+    served: Served, poller: Poller, door: Door
+) -> None:
+    await poller.join()
+    [socket] = served.application.sockets
+    poll = asyncio.create_task(poller.get())
+    await served.until(lambda: socket.connection.writable)
+    async with websocket(served.port, candidate_query(poller), door) as candidate:
+        await served.until(lambda: socket.connection.session.phase is engineio.Phase.UPGRADING)
+        poll.cancel()
+        # Never 1006: that says that no close frame came.
+        assert await candidate.close_code() == 1001
+    await served.until_ended("transport_closed")
+
+
+async def test_a_probe_may_not_be_repeated_for_ever() -> None:
+    async with (
+        serve(SocketOptions(max_packets_per_second=100)) as served,
+        aiohttp.ClientSession() as http,
+    ):
+        poller = Poller(http, served.url)
+        await poller.join()
+        async with websocket(served.port, candidate_query(poller)) as candidate:
+            candidate.send(frame(1, b"2probe") * 300)
+            assert await candidate.close_code() == 4006
+        await served.until_ended("flooding")
+
+
+async def test_a_fault_of_ours_ends_a_polling_session(
+    served: Served, poller: Poller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await poller.join()
+
+    def fail(_self: object, _message: bytes) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("server.sockets.client.Client.text", fail)
+    status, answer = await poller.post("42")
+
+    assert (status, json.loads(answer)["error"]["code"]) == (500, "internal")
+    assert served.application.ends == [("/", "internal")]
 
 
 async def test_last_words_are_kept_for_a_while_only() -> None:
