@@ -18,14 +18,7 @@ import uvloop
 from benchmarks import machine, results
 from benchmarks.echo_generator import EchoOutcome, EchoPlan
 from benchmarks.histogram import Histogram
-from benchmarks.peer_process import (
-    PEERS,
-    PITBOSS,
-    Peer,
-    PeerError,
-    node_versions,
-    peer,
-)
+from benchmarks.peer_process import OURS, PEERS, Peer, PeerError, node_versions, peer
 from benchmarks.spread import Spread, spread
 from benchmarks.usage import Meter, Usage
 from benchmarks.worker import BEGIN, END, WorkerError, worker
@@ -161,24 +154,24 @@ def _progress(series: Series, one: Echoed) -> None:
     )
 
 
-def ratios(every: Iterable[Series]) -> dict[Load, dict[str, Spread]]:
-    """How many times a peer's echoes a second Pitboss does, in the rounds that both ran."""
+def ratios(every: Iterable[Series]) -> dict[Load, dict[str, dict[str, Spread]]]:
+    """By load, how many times the echoes of each other server each Pitboss does, by round."""
     by_load: dict[Load, dict[str, Series]] = {}
     for series in every:
         by_load.setdefault(series.load, {})[series.server] = series
     return {
         load: {
-            name: spread(
-                ours.per_second / theirs.per_second
-                for ours, theirs in zip(
-                    servers[PITBOSS].repeats, servers[name].repeats, strict=True
-                )
-            )
-            for name in servers
-            if name != PITBOSS
+            one: {name: _times(servers[one], servers[name]) for name in servers if name not in OURS}
+            for one in OURS
+            if one in servers
         }
         for load, servers in by_load.items()
     }
+
+
+def _times(ours: Series, theirs: Series) -> Spread:
+    rounds = zip(ours.repeats, theirs.repeats, strict=True)
+    return spread(mine.per_second / other.per_second for mine, other in rounds)
 
 
 def markdown(about: dict[str, Any], every: Sequence[Series], notes: Iterable[str]) -> str:
@@ -199,17 +192,18 @@ def markdown(about: dict[str, Any], every: Sequence[Series], notes: Iterable[str
         )
         for one in every
     ]
+    others = [name for name in PEERS if name not in OURS]
     compared = [
-        (str(load), *(f"{times[name].text(1)}" for name in PEERS if name != PITBOSS))
-        for load, times in ratios(every).items()
+        (str(load), ours, *(times[name].text(1) for name in others))
+        for load, servers in ratios(every).items()
+        for ours, times in servers.items()
     ]
-    names = ("load", *(f"times {name}" for name in PEERS if name != PITBOSS))
     parts = [
         f"Machine: {machine.line(about)}",
         "### Acknowledged echoes (connections x in flight on each)",
         results.table(head, rows),
-        "### Pitboss's echoes a second beside the others', round by round",
-        results.table(names, compared),
+        "### Times the echoes a second of the others, round by round",
+        results.table(("load", "server", *others), compared),
     ]
     return "\n\n".join([*parts, *notes])
 

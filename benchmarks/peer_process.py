@@ -15,15 +15,18 @@ import msgspec
 from benchmarks.peers.listening import HOST, LISTENING
 
 PITBOSS: Final = "Pitboss"
+PITBOSS_DECODING: Final = "Pitboss, decoding"
 NODE: Final = "Node Socket.IO"
 PYTHON_SOCKETIO: Final = "python-socketio"
 BARE_AIOHTTP: Final = "bare aiohttp"
-PEERS: Final = (PITBOSS, NODE, PYTHON_SOCKETIO, BARE_AIOHTTP)
+OURS: Final = (PITBOSS, PITBOSS_DECODING)
+PEERS: Final = (*OURS, NODE, PYTHON_SOCKETIO, BARE_AIOHTTP)
 
-_MODULES: Final = {
-    PITBOSS: "benchmarks.peers.pitboss",
-    PYTHON_SOCKETIO: "benchmarks.peers.python_socketio",
-    BARE_AIOHTTP: "benchmarks.peers.bare_aiohttp",
+_COMMANDS: Final = {
+    PITBOSS: ("benchmarks.peers.pitboss",),
+    PITBOSS_DECODING: ("benchmarks.peers.pitboss", "--decode"),
+    PYTHON_SOCKETIO: ("benchmarks.peers.python_socketio",),
+    BARE_AIOHTTP: ("benchmarks.peers.bare_aiohttp",),
 }
 _ROOT: Final = Path(__file__).parents[1]
 _NODE_FOLDER: Final = Path(__file__).parent / "peers" / "node"
@@ -52,7 +55,7 @@ async def peer(name: str, *arguments: str) -> AsyncIterator[Peer]:
     Raises:
         PeerError: It did not start.
     """
-    command = await _node() if name == NODE else (sys.executable, "-m", _MODULES[name])
+    command = await _node() if name == NODE else (sys.executable, "-m", *_COMMANDS[name])
     process = await asyncio.create_subprocess_exec(*command, *arguments, cwd=_ROOT, stdout=PIPE)
     try:
         assert process.stdout is not None

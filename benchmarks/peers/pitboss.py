@@ -17,7 +17,7 @@ from server.sockets.socket import Ack, Socket
 
 
 class Echo:
-    """Answers every event with its arguments, which it decodes as the other servers do."""
+    """Answers every event with its arguments, which pass through as they came."""
 
     namespaces = frozenset({"/"})
 
@@ -27,15 +27,24 @@ class Echo:
     def event(self, _socket: Socket, _name: str, args: Sequence[Argument], ack: Ack | None) -> None:
         """Acknowledge with the same arguments."""
         if ack is not None:
-            ack.send(*(msgspec.json.decode(arg) for arg in args))  # type: ignore[arg-type]  # no attachments come here
+            ack.send(*args)
 
     def disconnected(self, socket: Socket, reason: str) -> None:
         """Nothing is kept of a socket."""
 
 
-async def serve(options: SocketOptions) -> None:
+class DecodingEcho(Echo):
+    """Makes objects of the arguments first, as the other servers do before anybody asks."""
+
+    def event(self, _socket: Socket, _name: str, args: Sequence[Argument], ack: Ack | None) -> None:
+        """Acknowledge with equal arguments."""
+        if ack is not None:
+            ack.send(*(msgspec.json.decode(arg) for arg in args if isinstance(arg, msgspec.Raw)))
+
+
+async def serve(options: SocketOptions, application: Echo) -> None:
     """Serve until the process is ended."""
-    engine = SocketServer(options, Echo()).engine
+    engine = SocketServer(options, application).engine
     runner = web.AppRunner(web.Application(), access_log=None)
     await runner.setup()
     assert runner.server is not None
@@ -47,6 +56,7 @@ def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ping-interval-ms", type=int, default=SocketOptions().ping_interval_ms)
+    parser.add_argument("--decode", action="store_true", help="make objects of the arguments")
     arguments = parser.parse_args()
     # A generator is one client with more connections and packets than any real one.
     options = SocketOptions(
@@ -57,7 +67,7 @@ def main() -> None:
         max_packets_per_second_per_ip=10_000_000,
         handshakes_per_second=1_000_000,
     )
-    uvloop.run(serve(options))
+    uvloop.run(serve(options, DecodingEcho() if arguments.decode else Echo()))
 
 
 if __name__ == "__main__":
