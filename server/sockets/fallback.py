@@ -34,6 +34,8 @@ _CONTROL: Final = (WSMsgType.PING, WSMsgType.PONG)
 class FallbackResponse(web.WebSocketResponse):
     """aiohttp's WebSocket, made as strict as picows, and to compress message by message."""
 
+    guard: MaskedOnly
+
     def __init__(self, options: SocketOptions) -> None:
         super().__init__(
             # aiohttp refuses a message that reaches its bound.
@@ -47,7 +49,7 @@ class FallbackResponse(web.WebSocketResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
         """Answer the handshake. From that answer on the client sends frames."""
         if request.transport is not None and self.can_prepare(request):
-            MaskedOnly.guard(request.transport)
+            self.guard = MaskedOnly.guard(request.transport)
         prepared = await super().prepare(request)
         assert self._writer is not None, "it is prepared"
         # Otherwise aiohttp compresses every message, and with what it remembers of those before:
@@ -139,10 +141,10 @@ class FallbackWebSocket:
                 self._engine.closing.discard(self)
 
     def _open(self, address: str, upgrading: Connection | None) -> None:
+        self._connection = upgrading or self._engine.open(address, self)
+        self._response.guard.on_fragment = self._connection.receive_frame
         if upgrading is None:
-            self._connection = self._engine.open(address, self)
             return
-        self._connection = upgrading
         self._is_candidate = True
         try:
             upgrading.open_candidate(self)

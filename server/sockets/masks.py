@@ -1,11 +1,17 @@
-"""The one rule of RFC 6455 that aiohttp leaves out: a client masks every frame (section 5.1)."""
+"""What aiohttp's WebSocket leaves out: frames must be masked, and fragments can be a flood.
+
+Source: RFC 6455, sections 5.1 and 5.4.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, cast
 
 _MASK_BIT: Final = 0x80
+_OPCODE: Final = 0x0F
+_CONTINUATION: Final = 0
 _MASK_BYTES: Final = 4
 # Bytes that follow a header's second one, by the length it says.
 _EXTENSION_BYTES: Final = {126: 2, 127: 8}
@@ -20,18 +26,22 @@ class MaskedOnly(asyncio.Protocol):
     back until it is whole: less than 10 bytes.
     """
 
-    __slots__ = ("_held", "_inner", "_rest_bytes")
+    __slots__ = ("_held", "_inner", "_rest_bytes", "on_fragment")
 
     def __init__(self, inner: asyncio.Protocol) -> None:
         self._inner = inner
+        # Called for each fragment of a message but the first: aiohttp shows only whole messages.
+        self.on_fragment: Callable[[], None] = _nothing
         self._held = b""
         # What is still to come of the frame whose header was read last.
         self._rest_bytes = 0
 
     @classmethod
-    def guard(cls, transport: asyncio.Transport) -> None:
+    def guard(cls, transport: asyncio.Transport) -> MaskedOnly:
         """Check everything that comes on a network connection from now on."""
-        transport.set_protocol(cls(cast(asyncio.Protocol, transport.get_protocol())))
+        guard = cls(cast(asyncio.Protocol, transport.get_protocol()))
+        transport.set_protocol(guard)
+        return guard
 
     def data_received(self, data: bytes) -> None:
         """Pass on whole headers, and payloads as they come."""
@@ -45,6 +55,8 @@ class MaskedOnly(asyncio.Protocol):
             frame_bytes = _frame_bytes(data, start)
             if frame_bytes is None:
                 break
+            if data[start] & _OPCODE == _CONTINUATION:
+                self.on_fragment()
             start += frame_bytes
         known = min(start, len(data))
         self._held = data[known:]
@@ -67,6 +79,10 @@ class MaskedOnly(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The network connection has ended."""
         self._inner.connection_lost(exc)
+
+
+def _nothing() -> None:
+    """Nobody counts."""
 
 
 def _frame_bytes(data: bytes, start: int) -> int | None:

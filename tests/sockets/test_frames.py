@@ -211,10 +211,10 @@ async def test_frames_of_every_kind_count_as_a_flood(door: Door, one: bytes) -> 
         await served.until_ended("flooding")
 
 
-async def test_fragments_count_as_a_flood() -> None:
+async def test_fragments_count_as_a_flood(door: Door) -> None:
     async with (
         serve(SocketOptions(max_packets_per_second=100)) as served,
-        joined(served.port) as socket,
+        joined(served.port, door=door) as socket,
     ):
         socket.send(frame(TEXT, b"6", fin=False), frame(CONTINUATION, b"", fin=False) * 300)
         assert await socket.close_code() == 4006
