@@ -58,13 +58,12 @@ def frame_header(packet: bytes) -> bytes:
 
 
 def check_close(payload: bytes) -> None:
-    """Raise `ProtocolViolation` unless a close frame may say this (RFC 6455, sections 5.5, 7.4)."""
-    if not payload:
-        return
-    code = int.from_bytes(payload[:2], "big")
-    if len(payload) == 1 or code not in _CLOSE_CODES:
+    """Raise `ProtocolViolation` for a code that no close frame carries (RFC 6455, section 7.4).
+
+    picows has judged the length and the text.
+    """
+    if payload and int.from_bytes(payload[:2], "big") not in _CLOSE_CODES:
         raise ProtocolViolation(disconnects.BAD_FRAME)
-    engineio.check_text(payload[2:])
 
 
 class WebSocket(WSListener):
