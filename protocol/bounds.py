@@ -25,6 +25,17 @@ MAX_BETS_PER_BATCH: Final = 100
 MAX_PAGE: Final = 100
 DEFAULT_PAGE: Final = 50
 
+# What lists of connections and rooms are filtered by. Room names are a word and a number or two;
+# an address is the longest of IPv6 with its /64 at most. Longer: `malformed`.
+MAX_ROOM_CHARS: Final = 128
+MAX_ADDRESS_CHARS: Final = 64
+# Rooms named for each socket in a list of connections, the first by name; a count tells of more. A
+# player is in a few, and a page of sockets in hundreds each would be megabytes.
+MAX_ROOMS_SHOWN: Final = 16
+
+# How many connections or rooms one call looks at. LOOKCOST
+MAX_LOOKS_PER_PAGE: Final = 5_000
+
 # Request ids a wallet keeps in memory: several minutes of fast play. Older duplicates are caught by
 # the unique index instead.
 MAX_RECENT_REQUESTS: Final = 1_024

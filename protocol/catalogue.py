@@ -179,6 +179,30 @@ _ENTRIES: Final = (
         Door.ACTOR,
         http="POST /seed/client",
     ),
+    _command(
+        "node:stats",
+        node.GetStats,
+        node.Stats,
+        Door.SERVICE,
+        http="GET /node/stats",
+        roles=STAFF,
+    ),
+    _command(
+        "node:connections",
+        node.GetConnections,
+        node.Connections,
+        Door.SERVICE,
+        http="GET /node/connections",
+        roles=STAFF,
+    ),
+    _command(
+        "node:rooms",
+        node.GetRooms,
+        node.Rooms,
+        Door.SERVICE,
+        http="GET /node/rooms",
+        roles=STAFF,
+    ),
 )
 
 COMMANDS: Final[dict[str, Entry]] = {entry.name: entry for entry in _ENTRIES}

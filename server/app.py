@@ -19,12 +19,14 @@ from actors.wallet.rules import wallet_kind
 from protocol.bounds import MAX_BETS_PER_BATCH
 from protocol.catalogue import Rate
 from protocol.commands.dice import RollDice
+from server import totals
 from server.allowance import Allowance
 from server.auth.passwords import Passwords
 from server.auth.service import Accounts
 from server.auth.tokens import Tokens
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
+from server.commands.node import NodeCommands
 from server.commands.wallet import WalletCommands
 from server.documents.pages import Documents
 from server.floor import Floor, Publishing
@@ -35,6 +37,7 @@ from server.http.health import Health
 from server.jobs import Jobs
 from server.lag import watch_lag
 from server.metrics import Commits, MetricsPage, NodeCollector, lag_histogram
+from server.pulse import SAMPLE_S, Pulse
 from server.router import Router
 from server.settings import Settings
 from server.sockets.listener import Listener
@@ -144,6 +147,7 @@ class Pitboss:
         self.post = Post(self.storage.outbox)
         self.node = self._node()
         self.bets = BetCommands(self.node, Bets(pools.people, self.storage.vault), time.monotonic)
+        self.pulse = Pulse(self._totals, time.monotonic)
         self.router = self._router(pools.people)
         self.floor.bind(self.router)
         self._lanes: list[asyncio.Task[None]] = []
@@ -170,11 +174,15 @@ class Pitboss:
     def _router(self, pool: asyncpg.Pool) -> Router:
         accounts = AccountCommands(self.accounts, now_ms, self.floor.renewed)
         wallet = WalletCommands(self.node, pool, self.accounts, faucet=self.settings.faucet_enabled)
-        parts = (accounts, wallet, self.bets)
+        node = NodeCommands(self.sockets, self.pulse, now_ms)
+        parts = (accounts, wallet, self.bets, node)
         handlers = {
             name: handler for part in parts for name, handler in part.handlers(self.work).items()
         }
         return Router(handlers, time.monotonic)
+
+    def _totals(self) -> totals.Totals:
+        return totals.read(self.sockets.counters, self.router, self.bets)
 
     async def start(self) -> int:
         """Own the shards, listen, and return the port."""
@@ -204,7 +212,8 @@ class Pitboss:
         idle_ms = int(settings.passivate_after_seconds * 1_000)
         jobs.every(SNAPSHOT_PAUSE_S, self.storage.store.flush_snapshots)
         jobs.every(DELETE_PAUSE_S, self.storage.outbox.flush)
-        jobs.run(watch_lag(lag_histogram(self.registry).observe))
+        jobs.run(watch_lag(lag_histogram(self.registry).observe, self.pulse.observe_lag))
+        jobs.every(SAMPLE_S, self.pulse.sample)
         jobs.every(OUTBOX_SWEEP_S, self._sweep_outbox)
         jobs.every(TOKEN_SWEEP_S, self.floor.check_tokens)
         jobs.every(PASSIVATION_SWEEP_S, lambda: self.node.passivate(idle_ms, PASSIVATION_LIMIT))

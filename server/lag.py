@@ -7,10 +7,12 @@ from typing import Final
 SAMPLE_S: Final = 0.1
 
 
-async def watch_lag(observe: Callable[[float], None]) -> None:
-    """Tell `observe` ten times a second how late the loop is, in seconds, until cancelled."""
+async def watch_lag(*observers: Callable[[float], None]) -> None:
+    """Tell all `observers` ten times a second how late the loop is, in seconds; until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + SAMPLE_S
         await asyncio.sleep(SAMPLE_S)
-        observe(max(0.0, loop.time() - due))
+        late_s = max(0.0, loop.time() - due)
+        for observe in observers:
+            observe(late_s)

@@ -16,15 +16,13 @@ from prometheus_client.registry import Collector
 
 from actors.runtime.node import Node
 from actors.runtime.post import Post
-from protocol.catalogue import COMMANDS, Rate
-from protocol.commands.bets import PlaceBets
 from protocol.disconnects import REASONS
 from server.commands.bets import BetCommands
 from server.documents.refusals import CONNECTING
-from server.reply import OK
 from server.router import Router
 from server.sockets.recovery import OUTCOMES
 from server.sockets.server import SocketServer
+from server.totals import settled
 from server.work import Work
 from storage.journal import Journal
 
@@ -97,14 +95,10 @@ class NodeCollector(Collector):
             for outcome, count in tally.items():
                 commands.add_metric((name, outcome), count)
         yield commands
-        single = sum(
-            self._router.tallies[name][OK]
-            for name, entry in COMMANDS.items()
-            if entry.rate is Rate.BETS and entry.request is not PlaceBets
-        )
-        bets = single + self._bets.settled_in_batches
         yield CounterMetricFamily(
-            "pitboss_bets", "Bets answered with a result, repeated requests included.", value=bets
+            "pitboss_bets",
+            "Bets answered with a result, repeated requests included.",
+            value=settled(self._router.tallies, self._bets),
         )
 
     def _actors(self) -> Iterator[Metric]:

@@ -81,6 +81,9 @@ _OWN: Final[dict[str, tuple[ErrorKind, ...]]] = {
     "seed:get": (),
     "seed:rotate": (),
     "seed:set_client": (),
+    "node:stats": (),
+    "node:connections": (),
+    "node:rooms": (errors.INVALID_NAMESPACE,),
 }
 
 # A connection is refused with these: by the response to its handshake, or by `connect_error`.

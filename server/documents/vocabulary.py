@@ -143,6 +143,66 @@ WORDS: Final[dict[str, Word]] = {
     ),
     "revealed": Word("The pair that was in use, null if there was none.", EXAMPLE_FROM_TYPE),
     "current": Word("The pair in use now.", _NEW_PAIR),
+    # The node.
+    "started_at_ms": Word(
+        "When this node started, in milliseconds since 1970 (UTC).", 1_767_225_600_000
+    ),
+    "Stats.connections": Word("Open now, by transport.", {"polling": 12, "websocket": 3_400}),
+    "Stats.sockets": Word("Joined now, by namespace.", {"/": 3_405}),
+    "sockets_awaited": Word("Sockets whose connection is lost, and may come back.", 7),
+    "Stats.rooms": Word("Rooms with anyone inside.", 3_310),
+    "handshakes_waiting": Word("Handshakes that wait for their turn.", 0),
+    "disconnects": Word("Ends since the start, by reason.", {"transport_closed": 812}),
+    "handshakes_refused": Word(
+        "Connections and handshakes refused since the start, by error.", {"overloaded": 3}
+    ),
+    "connects_refused": Word(
+        "Attempts to join refused since the start, by error.", {"token_expired": 41}
+    ),
+    "recoveries": Word(
+        "Attempts to come back since the start: `recovered`, `unknown` (to this node), or "
+        "`forgotten` (too much was missed).",
+        {"recovered": 96, "forgotten": 2},
+    ),
+    "last_second": Word("The newest sample; one is taken every second.", EXAMPLE_FROM_TYPE),
+    "last_minute": Word("The newest 60 samples, or those there are.", EXAMPLE_FROM_TYPE),
+    "seconds": Word("How long a time this is about; 0 before the first sample.", 1.0),
+    "packets_in_per_second": Word("Packets from clients.", 5_210.0),
+    "packets_out_per_second": Word("Packets to clients.", 5_630.0),
+    "bytes_in_per_second": Word("Bytes of packets from clients.", 812_400.0),
+    "bytes_out_per_second": Word("Bytes on the wire to clients.", 1_533_000.0),
+    "opened_per_second": Word("Connections that were opened.", 2.0),
+    "ended_per_second": Word("Connections that ended.", 1.0),
+    "commands_per_second": Word("Commands answered, refusals included.", 5_010.0),
+    "bets_per_second": Word("Bets answered with a result, alone or in batches.", 4_980.0),
+    "loop_lag_ms": Word("How late the event loop was at worst, in milliseconds.", 3.5),
+    "address": Word("The address that limits count, behind trusted proxies.", "203.0.113.9"),
+    "room": Word("The room's name.", "user:7"),
+    "GetConnections.room": Word("Only those inside this room.", "user:7"),
+    "GetConnections.transport": Word("Only those with this transport now.", "websocket"),
+    "GetConnections.user_id": Word("Only this user's.", 7),
+    "ConnectionEntry.transport": Word(None, "websocket"),
+    "ConnectionEntry.number": Word("Newer connections of this node have higher numbers.", 4_211),
+    "connected_at_ms": Word(
+        "When it was opened, in milliseconds since 1970 (UTC).", 1_767_225_540_000
+    ),
+    "packets_counted": Word(
+        "Packets that count against the limit of the second that is running. They are counted 64 "
+        "at a time.",
+        0,
+    ),
+    "waiting_bytes": Word("Bytes that wait because the client does not take them.", 0),
+    "ConnectionEntry.sockets": Word("One for each namespace joined.", EXAMPLE_FROM_TYPE),
+    "SocketEntry.id": Word("The socket's id, as its client knows it.", "9fYc0m8xq3mYB1n2k4m5"),
+    "namespace": Word("The namespace.", "/"),
+    "room_count": Word("How many rooms it is in.", 1),
+    "SocketEntry.rooms": Word("The first 16 of its rooms, by name.", ["user:7"]),
+    "Connections.connections": Word("Newest first.", EXAMPLE_FROM_TYPE),
+    "prefix": Word("Only rooms whose names begin so.", "user:"),
+    "RoomEntry.number": Word("Newer rooms of this node have higher numbers.", 3_977),
+    "Rooms.rooms": Word("Newest first.", EXAMPLE_FROM_TYPE),
+    "members": Word("Sockets inside, those that are awaited included.", 2),
+    "members_awaited": Word("Of them, those whose connection is lost, and may come back.", 1),
     # Errors.
     "code": Word("The error's name, for programs.", "insufficient_balance"),
     "number": Word("The error's number, for programs and support.", 3001),

@@ -59,6 +59,16 @@ VALID: dict[str, dict[str, Any]] = {
     "seed:get": {},
     "seed:rotate": {"client_seed": "lucky"},
     "seed:set_client": {"client_seed": "lucky"},
+    "node:stats": {},
+    "node:connections": {
+        "user_id": 7,
+        "address": "203.0.113.9",
+        "room": "user:7",
+        "transport": "polling",
+        "before": 10,
+        "limit": 5,
+    },
+    "node:rooms": {"namespace": "/", "prefix": "user:", "before": 10, "limit": 5},
 }
 
 
@@ -142,10 +152,13 @@ def test_names_are_those_the_entries_have() -> None:
     assert all(name == event.name for name, event in EVENTS.items())
 
 
-def test_only_staff_creates_and_removes_money() -> None:
+def test_only_staff_creates_and_removes_money_and_looks_at_everybody() -> None:
     assert {name for name, entry in COMMANDS.items() if entry.roles == STAFF} == {
         "wallet:deposit",
         "wallet:withdraw",
+        "node:stats",
+        "node:connections",
+        "node:rooms",
     }
 
 
@@ -299,7 +312,9 @@ def test_what_no_account_is_opened_with(field: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1, MAX_PAGE + 1, 1.0, "5"])
-@pytest.mark.parametrize("name", ["bet:history", "wallet:history"])
+@pytest.mark.parametrize(
+    "name", ["bet:history", "wallet:history", "node:connections", "node:rooms"]
+)
 def test_a_page_is_bounded(name: str, limit: object) -> None:
     with pytest.raises(msgspec.ValidationError):
         decode(name, {"limit": limit})
