@@ -8,7 +8,9 @@ import msgspec
 import pytest
 
 from protocol.bounds import MAX_FIRST_REQUEST_BYTES
+from server.sockets.listener import Arrival
 from server.sockets.options import SocketOptions
+from server.sockets.slices import Slices
 from tests.sockets.application import Served, serve
 from tests.sockets.raw import Door, RawSocket, frame, joined, raw, upgrade_request, websocket
 from tests.sockets.test_arrival import refusal
@@ -224,3 +226,19 @@ async def test_a_crowd_that_asks_in_one_moment_is_read_in_its_order(served: Serv
         await is_joined(socket)
         socket.writer.close()
     await served.until_ended("transport_closed", count=100)
+
+
+async def test_requests_are_read_in_slices_and_not_as_they_come(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[Arrival] = []
+    monkeypatch.setattr(Slices, "add", lambda _self, arrival: held.append(arrival))
+    async with raw(served.port) as upgrading, raw(served.port) as asking:
+        upgrading.send(upgrade_request(), JOIN)
+        asking.send(PAGE)
+        await served.until(lambda: len(held) == 2)
+        assert served.connections == 0
+        for arrival in held:
+            arrival.read_request()
+        await is_joined(upgrading)
+        assert await answered(asking, 200) == b"a page"
