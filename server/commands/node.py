@@ -79,23 +79,17 @@ class NodeCommands:
         return Connections(found, next_before)
 
     def _connection(self, asked: GetConnections, connection: Connection) -> ConnectionEntry | None:
-        """A connection's row, None if it is not asked for."""
-        if asked.address not in {None, connection.address} or connection.ended is not None:
-            return None
-        transport = Transport(connection.transport.name)
-        if asked.transport not in {None, transport}:
-            return None
+        """A connection's row, None if it is not asked for, or has ended since the page began."""
         client = connection.handler
         assert isinstance(client, Client)
         sockets = client.sockets()
-        by_socket = asked.user_id is not None or asked.room is not None
-        if by_socket and not any(_is_asked_for(asked, socket) for socket in sockets):
+        if connection.ended is not None or not _is_asked_for(asked, connection, sockets):
             return None
         age_s = self._sockets.engine.now() - connection.opened_at_s
         return ConnectionEntry(
             number=connection.number,
             address=connection.address,
-            transport=transport,
+            transport=Transport(connection.transport.name),
             parser=_PARSERS[client.parser],
             connected_at_ms=self._now_ms() - int(age_s * 1_000),
             packets_counted=connection.counted_packets,
@@ -112,10 +106,21 @@ class NodeCommands:
         return Rooms(found, next_before)
 
 
-def _is_asked_for(asked: GetConnections, socket: Socket) -> bool:
-    return asked.user_id in {None, socket.session.user_id} and (
-        asked.room is None or asked.room in socket.rooms
-    )
+def _is_asked_for(asked: GetConnections, connection: Connection, sockets: list[Socket]) -> bool:
+    """Whether a connection passes all filters, one of its sockets those on sockets."""
+    address, transport, user_id, room = asked.address, asked.transport, asked.user_id, asked.room
+    if address is not None and address != connection.address:
+        return False
+    if transport is not None and transport.value != connection.transport.name:
+        return False
+    if user_id is None and room is None:
+        return True
+    for socket in sockets:
+        if user_id is not None and user_id != socket.session.user_id:
+            continue
+        if room is None or room in socket.rooms:
+            return True
+    return False
 
 
 def _socket(socket: Socket) -> SocketEntry:
