@@ -14,7 +14,7 @@ help:
 	@echo "make test           run every test"
 	@echo "make check          lint, formatting, types, import rules, tidiness"
 	@echo "make sim SEED=7     simulate one seed; without SEED, 500 of them"
-	@echo "make bench          measure bets, briefly"
+	@echo "make bench          measure everything, briefly: about four minutes"
 	@echo "make docs           write docs/configuration.md and docs/errors.md from the code"
 	@echo "make lock           pin the packages of requirements*.in anew"
 	@echo "make clean          remove .venv and caches; ./data stays"
@@ -37,6 +37,9 @@ sim: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(RUN) -m benchmarks.bets --quick
+	$(RUN) -m benchmarks.echo --quick
+	$(RUN) -m benchmarks.connections --quick
+	$(RUN) -m benchmarks.fanout --quick
 
 docs: $(VENV)/.runtime
 	$(RUN) -m server.configuration
@@ -48,7 +51,7 @@ lock: $(VENV)/.development
 
 clean:
 	rm -rf $(VENV) .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	rm -rf tests/javascript/node_modules
+	rm -rf tests/javascript/node_modules benchmarks/peers/node/node_modules
 	find actors benchmarks protocol server storage tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The stamp is newer than the list it was installed from, so a second start installs nothing. The

@@ -18,7 +18,16 @@ import uvloop
 from benchmarks import machine, results
 from benchmarks.echo_generator import EchoOutcome, EchoPlan
 from benchmarks.histogram import Histogram
-from benchmarks.peer_process import OURS, PEERS, Peer, PeerError, node_versions, peer
+from benchmarks.peer_process import (
+    NODE,
+    OURS,
+    PEERS,
+    Peer,
+    PeerError,
+    available,
+    node_versions,
+    peer,
+)
 from benchmarks.spread import Spread, spread
 from benchmarks.usage import Meter, Usage
 from benchmarks.worker import BEGIN, END, WorkerError, worker
@@ -124,9 +133,10 @@ class Options:
 
 async def measure(options: Options) -> list[Series]:
     """Run every load on every server, in turns, so that a busy minute hits all alike."""
-    every = [Series(name, load) for load in options.loads for name in PEERS]
+    names = available()
+    every = [Series(name, load) for load in options.loads for name in names]
     async with AsyncExitStack() as stack:
-        servers = {name: await stack.enter_async_context(peer(name)) for name in PEERS}
+        servers = {name: await stack.enter_async_context(peer(name)) for name in names}
         for _ in range(options.rounds):
             for series in every:
                 one = await _once(servers[series.server], series.load, options)
@@ -192,7 +202,7 @@ def markdown(about: dict[str, Any], every: Sequence[Series], notes: Iterable[str
         )
         for one in every
     ]
-    others = [name for name in PEERS if name not in OURS]
+    others = [name for name in PEERS if name not in OURS and name in {one.server for one in every}]
     compared = [
         (str(load), ours, *(times[name].text(1) for name in others))
         for load, servers in ratios(every).items()
@@ -208,22 +218,27 @@ def markdown(about: dict[str, Any], every: Sequence[Series], notes: Iterable[str
     return "\n\n".join([*parts, *notes])
 
 
-def notes_of(every: Iterable[Series]) -> list[str]:
-    """What is to be said besides: where the generator was too busy to measure a server."""
+def notes_of(every: Sequence[Series]) -> list[str]:
+    """What is to be said besides: what is missing, and what is the generator's figure."""
+    notes = ["Every answer was compared with what it must be, to the byte."]
+    absent = set(PEERS) - {one.server for one in every}
+    if absent:
+        notes.append(f"Not here: {', '.join(sorted(absent))}.")
     saturated = [
         f"{one.server} at {one.load}"
         for one in every
         if one.cores()["generator"] > _SATURATED_CORES
     ]
-    checked = "Every answer was compared with what it must be, to the byte."
-    if not saturated:
-        return [checked]
-    return [checked, f"The generator was saturated, so that these can do more: {saturated}."]
+    if saturated:
+        notes.append(f"The generator was saturated: {', '.join(saturated)} can do more.")
+    return notes
 
 
 async def bench(options: Options, file: Path | None) -> str:
     """Run everything, write the results to `file`, and return the report."""
-    about = await machine.describe(None, None) | await node_versions()
+    about = await machine.describe(None, None)
+    if NODE in available():
+        about |= await node_versions()
     every = await measure(options)
     notes = notes_of(every)
     results.write("echo", about, [one.figures() for one in every], notes, file)

@@ -71,11 +71,17 @@ async def peer(name: str, *arguments: str) -> AsyncIterator[Peer]:
         await process.wait()
 
 
+def available() -> tuple[str, ...]:
+    """The servers that can be started here: all of them, but Node's only where Node is."""
+    has_node = shutil.which("node") is not None and shutil.which("npm") is not None
+    return tuple(name for name in PEERS if has_node or name != NODE)
+
+
 async def _node() -> tuple[str, str]:
     """The command that starts Node's server; its packages are installed by then."""
     node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        raise PeerError("Node's Socket.IO needs `node` and `npm`")
+    assert node is not None, "look whether it is available() first"
+    assert npm is not None, "look whether it is available() first"
     lock = (_NODE_FOLDER / "package-lock.json").read_bytes()
     stamp = _NODE_FOLDER / "node_modules" / ".installed-lock.json"
     if not stamp.exists() or stamp.read_bytes() != lock:

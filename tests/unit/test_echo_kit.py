@@ -13,7 +13,7 @@ from benchmarks.echo_generator import EchoOutcome
 from benchmarks.echoes import COUNT, Echoes, EchoLine, Tally
 from benchmarks.frames import FrameError, masked, split, unmasked
 from benchmarks.line import LineError
-from benchmarks.peer_process import BARE_AIOHTTP, NODE, PITBOSS
+from benchmarks.peer_process import BARE_AIOHTTP, NODE, PEERS, PITBOSS
 from benchmarks.usage import Usage
 
 ECHOES = Echoes()
@@ -178,6 +178,8 @@ def test_servers_are_compared_round_by_round() -> None:
     assert ratios(every) == {Load(50, 1): {PITBOSS: {NODE: (1, 2, 3), BARE_AIOHTTP: (1, 1, 1)}}}
 
 
-def test_a_generator_that_was_too_busy_is_named() -> None:
-    assert len(notes_of([series(PITBOSS, 1)])) == 1
-    assert PITBOSS in notes_of([series(PITBOSS, 1, generator=0.95)])[1]
+def test_what_is_missing_and_a_generator_that_was_too_busy_are_named() -> None:
+    every = [series(name, 1) for name in PEERS]
+    assert len(notes_of(every)) == 1
+    assert NODE in notes_of([one for one in every if one.server != NODE])[1]
+    assert NODE in notes_of([*every, series(NODE, 1, generator=0.95)])[1]
