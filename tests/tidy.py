@@ -36,8 +36,8 @@ JUSTIFIED = re.compile(r"noqa: [A-Z]+\d+(, ?[A-Z]+\d+)* - \S|type: ignore\[[a-z,
 PRAGMA = re.compile(r"  # (noqa|type: ignore).*")
 # Programs that people start and read.
 PRINTS = (
-    "server/cli", "benchmarks/", "tests/conformance/app.py", "tests/fuzz/__main__.py",
-    "tests/simulation/__main__.py",
+    "server/cli", "benchmarks/", "tests/conformance/app.py", "tests/conformance/suites.py",
+    "tests/fuzz/__main__.py", "tests/simulation/__main__.py",
 )  # fmt: skip
 # The rules themselves, and their tests, have to name what they forbid.
 RULES = {Path("tests/tidy.py"), Path("tests/test_tidy.py")}

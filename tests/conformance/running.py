@@ -73,11 +73,18 @@ class Running:
         await self.until(lambda: connection.writable)
         return poll
 
-    async def lost(self, sid: str) -> None:
-        """The session is no longer known, whoever asks."""
+    async def upgrade_status(self, query: str, path: str | None = None) -> int:
+        """How a WebSocket handshake is answered."""
+        async with raw(self.port) as socket:
+            socket.send(upgrade_request(query, path=path or self.engine.options.path))
+            return int((await socket.head()).split(b" ", 2)[1])
+
+    async def unknown(self, sid: str) -> None:
+        """The session is no longer known, however one asks."""
         assert sid not in self.engine.connections
         assert (await self.poll(sid))[0] == 400
         assert (await self.post(sid, "4x"))[0] == 400
+        assert await self.upgrade_status(f"{WEBSOCKET}&sid={sid}") == 400
 
     @asynccontextmanager
     async def upgraded(self, query: str = WEBSOCKET) -> AsyncIterator[RawSocket]:

@@ -7,32 +7,14 @@ transport that does not exist.
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 
-from protocol.engineio import Phase
-from tests.conformance.running import CALM, LIMIT_S, OPENING, WEBSOCKET, Running, engineio_server
-from tests.sockets.raw import BINARY, TEXT, RawSocket, frame, raw, upgrade_request
+from tests.conformance.running import LIMIT_S, OPENING, WEBSOCKET, Running
+from tests.sockets.raw import BINARY, TEXT, frame, raw
 
 NOBODY = "sid=AAAAAAAAAAAAAAAAAAAA"
 SEPARATOR = "\x1e"
-# Soon enough for a test to wait for, late enough for a busy machine's hiccup.
-HASTY = replace(CALM, ping_interval_ms=60, ping_timeout_ms=60)
-PATIENT = replace(CALM, ping_interval_ms=30, ping_timeout_ms=5_000)
-
-
-async def status_of_upgrade(server: Running, query: str, path: str | None = None) -> int:
-    """How a WebSocket handshake is answered; the connection is closed with a refusal."""
-    async with raw(server.port) as socket:
-        socket.send(upgrade_request(query, path=path or server.engine.options.path))
-        return int((await socket.head()).split(b" ", 2)[1])
-
-
-async def unknown(server: Running, sid: str) -> None:
-    """The session is refused on both transports."""
-    await server.lost(sid)
-    assert await status_of_upgrade(server, f"{WEBSOCKET}&sid={sid}") == 400
 
 
 # Transports: the query parameters.
@@ -68,19 +50,19 @@ async def test_polling_without_a_mandatory_parameter_is_answered_with_400(
 async def test_a_websocket_without_a_mandatory_parameter_is_not_opened(
     engineio: Running, name: str
 ) -> None:
-    assert await status_of_upgrade(engineio, BROKEN_QUERIES[name].format("websocket")) == 400
+    assert await engineio.upgrade_status(BROKEN_QUERIES[name].format("websocket")) == 400
     assert not engineio.engine.connections
 
 
 async def test_other_paths_are_not_ours(engineio: Running) -> None:
-    assert await status_of_upgrade(engineio, WEBSOCKET, "/socket.io/") == 404
-    assert await status_of_upgrade(engineio, WEBSOCKET) == 101
+    assert await engineio.upgrade_status(WEBSOCKET, "/socket.io/") == 404
+    assert await engineio.upgrade_status(WEBSOCKET) == 101
 
 
 async def test_a_session_id_that_is_not_known_is_answered_with_400(engineio: Running) -> None:
     for method in ("GET", "POST"):
         assert (await engineio.ask(method, f"{OPENING}&{NOBODY}")).status == 400
-    assert await status_of_upgrade(engineio, f"{WEBSOCKET}&{NOBODY}") == 400
+    assert await engineio.upgrade_status(f"{WEBSOCKET}&{NOBODY}") == 400
     assert (await engineio.ask("GET", f"{OPENING}&sid=")).status == 400
 
 
@@ -94,7 +76,7 @@ async def test_the_session_id_is_mandatory_once_there_is_a_session(engineio: Run
 
 async def test_further_parameters_are_ignored(engineio: Running) -> None:
     assert (await engineio.ask("GET", f"{OPENING}&t=N8hyd6w&b64=1")).status == 200
-    assert await status_of_upgrade(engineio, f"t=N8hyd6w&{WEBSOCKET}") == 101
+    assert await engineio.upgrade_status(f"t=N8hyd6w&{WEBSOCKET}") == 101
 
 
 # Transports: HTTP long-polling.
@@ -153,7 +135,7 @@ async def test_a_second_post_at_a_time_is_answered_with_400_and_ends_the_session
 
     assert (await engineio.post(sid, "4hello"))[0] == 400
     assert (await first)[0] == 400
-    await unknown(engineio, sid)
+    await engineio.unknown(sid)
 
 
 async def test_posts_one_after_another_are_taken_in_order(engineio: Running) -> None:
@@ -186,7 +168,7 @@ async def test_a_second_get_at_a_time_is_answered_with_400_and_ends_the_session(
 
     assert (await engineio.poll(sid))[0] == 400
     assert await first == (200, "1")
-    await unknown(engineio, sid)
+    await engineio.unknown(sid)
 
 
 async def test_a_get_that_its_client_gives_up_ends_the_session(engineio: Running) -> None:
@@ -194,7 +176,7 @@ async def test_a_get_that_its_client_gives_up_ends_the_session(engineio: Running
     poll = await engineio.waiting_poll(sid)
     poll.cancel()
     await engineio.until_ended("transport_closed")
-    await unknown(engineio, sid)
+    await engineio.unknown(sid)
 
 
 async def test_a_post_that_its_client_gives_up_ends_the_session(engineio: Running) -> None:
@@ -209,7 +191,7 @@ async def test_a_post_that_its_client_gives_up_ends_the_session(engineio: Runnin
     await engineio.until(lambda: connection.session._posted)
     post.cancel()
     await engineio.until_ended("transport_closed")
-    await unknown(engineio, sid)
+    await engineio.unknown(sid)
 
 
 # Transports: WebSocket.
@@ -265,7 +247,7 @@ async def test_packets_that_a_client_must_not_send_end_a_polling_session(
     assert status == 400
     assert json.loads(text)["error"]["details"]["reason"] == reason
     assert engineio.engine.counters.disconnects[reason] == 1
-    await unknown(engineio, sid)
+    await engineio.unknown(sid)
 
 
 @pytest.mark.parametrize("name", [*FROM_CLIENT, "nothing"])
@@ -351,229 +333,6 @@ async def test_a_websocket_without_an_upgrade_is_refused(engineio: Running) -> N
     assert not engineio.engine.connections
 
 
-# Protocol: the heartbeat.
-
-
-async def test_the_server_pings_and_a_pong_keeps_a_polling_session(fallback: bool) -> None:
-    async with engineio_server(fallback=fallback, options=PATIENT) as server:
-        sid = await server.open()
-        for _ in range(3):
-            assert await server.poll(sid) == (200, "2")
-            assert await server.post(sid, "3") == (200, "ok")
-        assert sid in server.engine.connections
-
-
-async def test_the_server_pings_and_a_pong_keeps_a_websocket(fallback: bool) -> None:
-    async with (
-        engineio_server(fallback=fallback, options=PATIENT) as server,
-        server.session() as socket,
-    ):
-        for _ in range(3):
-            assert await socket.frame() == (TEXT, b"2")
-            socket.text("3")
-        socket.text("4hello")
-        assert await socket.packet() == "4hello"
-
-
-async def test_one_ping_waits_for_its_pong_before_the_next(fallback: bool) -> None:
-    options = replace(PATIENT, ping_interval_ms=10)
-    async with (
-        engineio_server(fallback=fallback, options=options) as server,
-        server.session() as socket,
-    ):
-        assert await socket.frame() == (TEXT, b"2")
-        await asyncio.sleep(0.1)
-        socket.text("4hello")
-        assert await socket.frame() == (TEXT, b"4hello")
-
-
-async def test_a_websocket_that_sends_no_pong_is_closed(fallback: bool) -> None:
-    async with (
-        engineio_server(fallback=fallback, options=HASTY) as server,
-        server.session() as socket,
-    ):
-        assert await socket.frame() == (TEXT, b"2")
-        assert await socket.close_code() == 4001
-        assert server.engine.counters.disconnects["ping_timeout"] == 1
-
-
-async def test_other_packets_are_no_pong(fallback: bool) -> None:
-    async with (
-        engineio_server(fallback=fallback, options=HASTY) as server,
-        server.session() as socket,
-    ):
-        assert await socket.frame() == (TEXT, b"2")
-        for packet in ("4hello", "6"):
-            socket.text(packet)
-        assert await socket.frame() == (TEXT, b"4hello")
-        assert await socket.close_code() == 4001
-
-
-async def test_a_polling_session_that_sends_no_pong_is_closed(fallback: bool) -> None:
-    async with engineio_server(fallback=fallback, options=HASTY) as server:
-        sid = await server.open()
-        assert await server.poll(sid) == (200, "2")
-        # The poll that waits at the end is told so.
-        assert await server.poll(sid) == (200, "1")
-        await unknown(server, sid)
-        assert server.engine.counters.disconnects["ping_timeout"] == 1
-
-
-async def test_a_polling_session_that_nobody_polls_is_closed(fallback: bool) -> None:
-    async with engineio_server(fallback=fallback, options=HASTY) as server:
-        sid = await server.open()
-        await server.until_ended("ping_timeout")
-        await unknown(server, sid)
-
-
-async def test_a_pong_that_comes_after_its_time_is_too_late(fallback: bool) -> None:
-    async with engineio_server(fallback=fallback, options=HASTY) as server:
-        sid = await server.open()
-        assert await server.poll(sid) == (200, "2")
-        await server.until_ended("ping_timeout")
-        assert (await server.post(sid, "3"))[0] == 400
-
-
-async def test_the_heartbeat_goes_on_over_the_new_transport(fallback: bool) -> None:
-    async with engineio_server(fallback=fallback, options=PATIENT) as server:
-        sid = await server.open()
-        async with server.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-            await move(server, sid, socket)
-            for _ in range(2):
-                assert await socket.frame() == (TEXT, b"2")
-                socket.text("3")
-
-
-# Protocol: the upgrade.
-
-
-async def move(server: Running, sid: str, socket: RawSocket) -> None:
-    """Take a session over to a WebSocket, as a client does that does not poll meanwhile."""
-    socket.text("2probe")
-    while await socket.packet() != "3probe":
-        pass
-    socket.text("5")
-    connection = server.engine.connections[sid]
-    await server.until(lambda: connection.session.phase is Phase.WEBSOCKET)
-
-
-async def test_a_probe_is_answered_and_a_get_that_waits_is_let_go(engineio: Running) -> None:
-    sid = await engineio.open()
-    poll = await engineio.waiting_poll(sid)
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-        # Nobody says anything before the probe, neither on the old transport nor on the new one.
-        assert not poll.done()
-        socket.text("2probe")
-        assert await socket.frame() == (TEXT, b"3probe")
-        assert await poll == (200, "6")
-
-
-async def test_a_get_that_comes_during_the_upgrade_is_let_go(engineio: Running) -> None:
-    sid = await engineio.open()
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-        socket.text("2probe")
-        assert await socket.frame() == (TEXT, b"3probe")
-        assert await engineio.poll(sid) == (200, "6")
-
-
-async def test_the_upgrade_packet_completes_the_upgrade(engineio: Running) -> None:
-    sid = await engineio.open()
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-        await move(engineio, sid, socket)
-        socket.send(frame(TEXT, b"4hello"), frame(BINARY, b"\x01"))
-        # It is the same session: nothing is opened, nothing is sent but the messages.
-        assert await socket.frame() == (TEXT, b"4hello")
-        assert await socket.frame() == (BINARY, b"\x01")
-        assert list(engineio.engine.connections) == [sid]
-
-
-async def test_requests_of_a_session_that_has_upgraded_are_refused_and_harm_nothing(
-    engineio: Running,
-) -> None:
-    sid = await engineio.open()
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-        await move(engineio, sid, socket)
-        assert (await engineio.poll(sid))[0] == 400
-        assert (await engineio.post(sid, "4x"))[0] == 400
-        async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as another:
-            assert await another.close_code() == 4106
-        socket.text("4still here")
-        assert await socket.packet() == "4still here"
-
-
-async def test_messages_before_during_and_after_the_upgrade_keep_their_order(
-    engineio: Running,
-) -> None:
-    sid = await engineio.open()
-    assert await engineio.post(sid, "4a") == (200, "ok")
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-        socket.text("2probe")
-        assert await socket.packet() == "3probe"
-        assert await engineio.post(sid, "4b") == (200, "ok")
-        assert await engineio.poll(sid) == (200, "4a\x1e4b")
-        assert await engineio.post(sid, "4c") == (200, "ok")
-        socket.send(frame(TEXT, b"5"), frame(TEXT, b"4d"))
-        assert [await socket.packet() for _ in range(2)] == ["4c", "4d"]
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    ["5", "2", "2prob", "2probe!", "3probe", "4hello", "1", "6", "", "x"],
-)
-async def test_an_upgrade_that_begins_with_anything_but_a_probe_fails_alone(
-    engineio: Running, wrong: str
-) -> None:
-    sid = await engineio.open()
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-        socket.text(wrong)
-        assert await socket.close_code() == 4107
-    assert await engineio.post(sid, "4hello") == (200, "ok")
-    assert await engineio.poll(sid) == (200, "4hello")
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as again:
-        await move(engineio, sid, again)
-
-
-async def test_a_binary_message_is_no_probe(engineio: Running) -> None:
-    sid = await engineio.open()
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-        socket.send(frame(BINARY, b"2probe"))
-        assert await socket.close_code() == 4107
-    assert sid in engineio.engine.connections
-
-
-async def test_the_probe_may_be_repeated(engineio: Running) -> None:
-    sid = await engineio.open()
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-        socket.text("2probe")
-        assert await socket.packet() == "3probe"
-        await move(engineio, sid, socket)
-
-
-async def test_messages_on_the_new_transport_wait_for_the_upgrade_packet(
-    engineio: Running,
-) -> None:
-    sid = await engineio.open()
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-        socket.text("2probe")
-        assert await socket.packet() == "3probe"
-        socket.text("4too early")
-        assert await socket.close_code() == 4107
-    assert await engineio.post(sid, "4hello") == (200, "ok")
-    assert await engineio.poll(sid) == (200, "4hello")
-
-
-async def test_a_session_that_ends_during_its_upgrade_ends_on_both_transports(
-    engineio: Running,
-) -> None:
-    sid = await engineio.open()
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-        socket.text("2probe")
-        assert await socket.packet() == "3probe"
-        assert (await engineio.post(sid, "nonsense"))[0] == 400
-        assert await socket.close_code() == 4101
-    await unknown(engineio, sid)
-
-
 # Protocol: messages, and how packets are encoded.
 
 
@@ -613,16 +372,6 @@ async def test_binary_over_a_websocket_has_no_type_and_is_not_changed(
         assert await socket.frame() == (BINARY, message)
 
 
-async def test_binary_that_waited_through_an_upgrade_is_no_longer_base64(engineio: Running) -> None:
-    sid = await engineio.open()
-    async with engineio.upgraded(f"{WEBSOCKET}&sid={sid}") as socket:
-        assert await engineio.post(sid, "bAQIDBA==") == (200, "ok")
-        socket.text("2probe")
-        assert await socket.packet() == "3probe"
-        socket.text("5")
-        assert await socket.frame() == (BINARY, b"\x01\x02\x03\x04")
-
-
 BROKEN_PAYLOADS: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "empty_packet"),
     "a separator alone": (b"\x1e", "empty_packet"),
@@ -647,7 +396,7 @@ async def test_a_payload_that_cannot_be_read_is_answered_with_400_and_ends_the_s
     status, text = await engineio.post(sid, body)
     assert status == 400
     assert json.loads(text)["error"]["details"]["reason"] == reason
-    await unknown(engineio, sid)
+    await engineio.unknown(sid)
 
 
 async def test_a_payload_is_taken_whole_or_not_at_all(engineio: Running) -> None:
@@ -671,7 +420,7 @@ async def test_a_payload_may_be_as_large_as_announced_and_no_larger(engineio: Ru
     assert await engineio.post(sid, largest) == (200, "ok")
     assert await engineio.poll(sid) == (200, largest)
     assert (await engineio.post(sid, largest + "x"))[0] == 400
-    await unknown(engineio, sid)
+    await engineio.unknown(sid)
 
 
 async def test_a_payload_that_says_it_is_too_large_is_refused_before_it_comes(
@@ -682,7 +431,7 @@ async def test_a_payload_that_says_it_is_too_large_is_refused_before_it_comes(
         head = f"POST /engine.io/?{OPENING}&sid={sid} HTTP/1.1\r\nHost: x\r\n"
         client.send(f"{head}Content-Length: 10001\r\n\r\n".encode())
         assert (await client.head()).startswith(b"HTTP/1.1 400 ")
-    await unknown(engineio, sid)
+    await engineio.unknown(sid)
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
@@ -705,7 +454,7 @@ async def test_a_close_packet_ends_a_polling_session_and_lets_its_get_go(enginei
     poll = await engineio.waiting_poll(sid)
     assert await engineio.post(sid, "1") == (200, "ok")
     assert await poll == (200, "6")
-    await unknown(engineio, sid)
+    await engineio.unknown(sid)
 
 
 async def test_nothing_behind_a_close_packet_is_taken(engineio: Running) -> None:
@@ -714,7 +463,7 @@ async def test_nothing_behind_a_close_packet_is_taken(engineio: Running) -> None
     assert await engineio.post(sid, "4a\x1e1\x1e4b\x1enonsense") == (200, "ok")
     assert engineio.engine.counters.disconnects == {"client_closed": 1}
     assert not connection._outbound
-    await unknown(engineio, sid)
+    await engineio.unknown(sid)
 
 
 async def test_a_close_packet_ends_a_websocket(engineio: Running) -> None:

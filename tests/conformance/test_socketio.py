@@ -163,7 +163,7 @@ async def test_who_does_not_connect_in_time_is_closed(fallback: bool) -> None:
             await closed_for(server, socket, "connect_timeout")
         sid = await server.open()
         assert await server.poll(sid) == (200, "1")
-        await server.lost(sid)
+        await server.unknown(sid)
 
 
 async def test_a_client_may_join_several_namespaces_in_any_order(socketio: Running) -> None:
@@ -540,7 +540,7 @@ async def test_a_broken_packet_ends_a_polling_session_too(socketio: Running) -> 
     status, text = await socketio.post(sid, "42{}")
     assert status == 400
     assert json.loads(text)["error"]["details"]["reason"] == "malformed_packet"
-    await socketio.lost(sid)
+    await socketio.unknown(sid)
 
 
 async def test_a_broken_packet_ends_nobody_elses_connection(socketio: Running) -> None:

@@ -4,7 +4,7 @@ import gzip
 import json
 import random
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
@@ -15,7 +15,11 @@ from tests.sockets.application import Served
 from tests.sockets.raw import raw
 from tests.sockets.test_polling import Poller
 
-UNPACK = {"gzip": gzip.decompress, "deflate": zlib.decompress, None: bytes}
+UNPACK: dict[str | None, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+    None: bytes,
+}
 
 
 @pytest_asyncio.fixture
