@@ -52,6 +52,7 @@ class RecordingApplication:
         for room in auth.get("rooms", []):
             socket.join(room)
         socket.owner = auth.get("owner")
+        await asyncio.sleep(float(auth.get("linger_s", 0)))
         self.sockets.append(socket)
         if not auth.get("quiet"):
             socket.emit("welcome", {"namespace": socket.namespace, "auth": auth})

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from protocol import disconnects
+from server.hub import UPDATE_INTERVAL_S
 from server.sockets.options import SocketOptions
 from tests.sockets.application import Served, serve
 from tests.sockets.raw import Door, RawSocket, session
@@ -139,6 +140,7 @@ async def test_coming_back_again_and_again(served: Served) -> None:
         async with come(served, comer.again(quiet=True)) as comer:
             assert comer.sid == first_sid
             assert await comer.event() == said(number)[0]
+            assert len(served.server.hub.sockets_of("/", "table")) == 1
     assert served.server.recovery.outcomes == {"recovered": 5}
 
 
@@ -207,6 +209,8 @@ async def test_volatile_events_are_not_sent_again_and_the_newest_state_is(served
     hub.update("/", "table", "state", "key", {"seq": 2})
     hub.update("/", "table", "state", "key", {"seq": 3})
     say(served, 4)
+    # What was held back goes to who is here, and that is nobody.
+    await asyncio.sleep(2 * UPDATE_INTERVAL_S)
 
     async with come(served, first.again(quiet=True)) as second:
         heard = [await second.event() for _ in range(2)]
@@ -294,6 +298,44 @@ async def test_after_its_time_a_client_is_awaited_no_longer() -> None:
 
         async with come(served, first.again()) as second:
             assert second.pid != first.pid
+
+
+async def test_who_has_come_back_is_awaited_anew_each_time() -> None:
+    async with serve(SocketOptions(recovery_ms=200)) as served:
+        async with come(served, {**RECOVER, "quiet": True}) as first:
+            pass
+        await left(served)
+        async with come(served, first.again(quiet=True)) as second:
+            await asyncio.sleep(0.3)
+            say(served, 1)
+            assert await second.event() == said(1)[0]
+        await left(served)
+        async with come(served, second.again(quiet=True)) as third:
+            assert third.pid == first.pid
+
+
+async def test_what_is_said_while_a_client_is_let_in_again_comes_once(served: Served) -> None:
+    async with come(served, {**RECOVER, "quiet": True}) as first:
+        pass
+    await left(served)
+    async with session(served.port) as socket:
+        auth = msgspec.json.encode(first.again(linger_s=0.05, rooms=["table", "new"])).decode()
+        socket.text("40" + auth)
+        await served.until(lambda: len(served.server.hub.sockets_of("/", "table")) == 2)
+        say(served, 1)
+        served.server.hub.emit("/", "new", "said", {"n": 2})
+        packet = await socket.packet()
+        second = Comer(socket, msgspec.json.decode(packet[2:]))
+        assert second.pid == first.pid
+        assert [await second.event() for _ in range(2)] == said(1, 2)
+        assert (await second.event())[0] == "welcome"
+        say(served, 3)
+        assert await second.event() == said(3)[0]
+    await left(served)
+    # It had all of that, but this time the client says that it got nothing.
+    async with come(served, first.again(quiet=True)) as third:
+        heard = [await third.event() for _ in range(4)]
+        assert [one for one in heard if one[0] == "said"] == said(1, 2, 3)
 
 
 async def test_who_is_awaited_is_bounded_and_the_oldest_goes_first() -> None:

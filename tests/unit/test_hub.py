@@ -268,6 +268,23 @@ def test_an_heir_takes_the_place_of_who_was_there() -> None:
     run(scenario())
 
 
+def test_an_heir_who_was_inside_already_gets_nothing_twice() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        crowd = inside(hub, "large", CROWD, write_s=WRITE_S)
+        [heir] = inside(hub, "large")
+        hub.emit("/", "large", "x", 1)
+
+        hub.catch_up(crowd[0])
+        hub.hand_over(crowd[0], heir)
+        await asyncio.sleep(1)
+
+        assert crowd[0].heard() == [1]
+        assert heir.heard() == []
+
+    run(scenario())
+
+
 def test_the_newest_states_are_kept_for_who_may_come_back() -> None:
     async def scenario() -> None:
         hub = Hub()
@@ -285,7 +302,7 @@ def test_the_newest_states_are_kept_for_who_may_come_back() -> None:
 
         hub.leave(cast(Socket, alice), "user:1")
         hub.update("/", "user:1", "wallet:updated", "EUR", 5)
-        assert 5 not in [event.args[0] for event in hub.states(cast(Socket, bob))]
+        assert not list(hub.states(cast(Socket, bob))), "nobody here may come back"
 
     run(scenario())
 
