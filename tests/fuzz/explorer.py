@@ -25,15 +25,18 @@ from tests.fuzz.references import JavaScript
 MAX_CORPUS: Final = 2_000
 # Findings at different places; more say nothing new.
 MAX_FINDINGS: Final = 50
-_ENGINE_STEPS: Final = ((b"4x", b"3", b"2probe", b"5", b"1", b"", b"\xff", b"2probe", b"5"),)
+# A session's packets, right and wrong, and the steps of an upgrade that succeeds.
+_UPGRADE: Final = (b"\x01", b"\x022probe", b"\x025")
+_ENGINE_STEPS: Final = (b"4x", b"3", b"2probe", b"5", b"1", b"", b"\xff", b"2probe", b"5")
 
 
 @dataclass
 class Prey:
-    """A target, where its fresh cases come from, and the cases that are worth changing."""
+    """A target, where its fresh cases come from, how often, and the cases worth changing."""
 
     target: Target
     fresh: Callable[[Random], Case]
+    weight: int
     corpus: list[Case] = field(default_factory=list)
 
 
@@ -54,20 +57,20 @@ class Found:
 def all_prey(reference: JavaScript | None = None) -> list[Prey]:
     """Every target without a network; with a reference, the comparisons too."""
     engine, namespaces = EngineSessionTarget(), NamespaceSessionTarget()
-    engine_steps = grammar.steps(engine.operations, lambda rng: rng.choice(_ENGINE_STEPS))
+    any_steps = grammar.steps(engine.operations, lambda _: _ENGINE_STEPS)
     namespace_steps = grammar.steps(namespaces.operations, lambda _: (b"\0", b"\1", b"\2"))
     compared = [
-        Prey(ComparedPacketTarget(reference), grammar.packet),
-        Prey(ComparedPayloadTarget(reference), grammar.payload),
+        Prey(ComparedPacketTarget(reference), grammar.packet, 3),
+        Prey(ComparedPayloadTarget(reference), grammar.payload, 2),
     ]
     return [
         *(compared if reference is not None else []),
-        Prey(PacketTarget(), grammar.packet),
-        Prey(MsgpackTarget(), grammar.msgpack_packet),
-        Prey(PayloadTarget(), grammar.payload),
-        Prey(UpgradeTarget(), grammar.upgrade_head),
-        Prey(engine, engine_steps),
-        Prey(namespaces, namespace_steps),
+        Prey(PacketTarget(), grammar.packet, 5),
+        Prey(MsgpackTarget(), grammar.msgpack_packet, 5),
+        Prey(PayloadTarget(), grammar.payload, 2),
+        Prey(UpgradeTarget(), grammar.upgrade_head, 2),
+        Prey(engine, lambda rng: (*_UPGRADE[: rng.randrange(4)], *any_steps(rng)), 1),
+        Prey(namespaces, namespace_steps, 1),
     ]
 
 
@@ -96,7 +99,7 @@ class Explorer:
         return sum(len(prey.corpus) for prey in self._prey)
 
     def _try_one(self) -> None:
-        prey = self._rng.choice(self._prey)
+        [prey] = self._rng.choices(self._prey, [prey.weight for prey in self._prey])
         case = self._next_case(prey)
         known = len(self.coverage.jumps)
         self.cases += 1

@@ -87,7 +87,8 @@ def packet(rng: Random, namespace: str | None = None) -> Case:
     content = extract(arguments(rng, kind), attachments)
     ack_id = ack_number(rng) if kind == "ack" or rng.random() < 0.5 else ""
     number = _PACKET_TYPES[kind]
-    head = f"4{number + 3}{len(attachments)}-" if attachments else f"4{number}"
+    announced = len(attachments) if rng.random() < 0.9 else rng.choice((0, 1, 10, 11, 99))
+    head = f"4{number + 3}{announced}-" if attachments else f"4{number}"
     return (f"{head}{where}{ack_id}{_text_of(rng, content)}".encode(), *attachments)
 
 

@@ -52,7 +52,6 @@ class Complaints(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.addFilter(NotThePeersFault())
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -64,14 +63,18 @@ class Complaints(logging.Handler):
 def complaints() -> Iterator[list[str]]:
     """What is logged, and what Python says of errors that nobody took, while this is open."""
     handler = Complaints()
-    root = logging.getLogger()
+    root, server = logging.getLogger(), logging.getLogger("aiohttp.server")
     before = sys.unraisablehook
+    calm = NotThePeersFault()
     sys.unraisablehook = lambda error: handler.lines.append(repr(error.exc_value))
     root.addHandler(handler)
+    # As the program has it. Whoever else listens would keep what the tracebacks refer to.
+    server.addFilter(calm)
     try:
         yield handler.lines
     finally:
         root.removeHandler(handler)
+        server.removeFilter(calm)
         sys.unraisablehook = before
 
 
@@ -95,13 +98,10 @@ class Siege:
             self._calm |= residue(self._house)
             await asyncio.sleep(LOOK_S)
 
-    async def round(
-        self, number: int, peers: int = PEERS_PER_ROUND, only: int | None = None
-    ) -> None:
+    async def round(self, number: int, peers: int) -> None:
         """Play one round. Raises `Finding` where it leaves anything behind or hurts anybody."""
         gang = Gang(self._house.port)
-        numbers = range(peers) if only is None else (only,)
-        plays = [gang.play(Random(f"{self.seed} {number} {peer}")) for peer in numbers]
+        plays = [gang.play(Random(f"{self.seed} {number} {peer}")) for peer in range(peers)]
         await asyncio.gather(*plays)
         gang.leave()
         self.tally.rounds += 1
@@ -168,7 +168,6 @@ async def siege(seed: int) -> AsyncIterator[Siege]:
         loop.set_exception_handler(lambda _loop, context: logged.append(_describe(context)))
         house = await stack.enter_async_context(open_house())
         besieged = Siege(seed, house, await clients(house.port, stack), logged)
-        await besieged.begin()
         try:
             yield besieged
         finally:
@@ -179,17 +178,20 @@ def _describe(context: dict[str, Any]) -> str:
     return f"{context.get('message')}: {context.get('exception')!r}"
 
 
-async def besiege(seed: int, seconds: float, rounds: Iterable[int]) -> Tally:
+async def besiege(
+    seed: int, seconds: float, rounds: Iterable[int], peers: int = PEERS_PER_ROUND
+) -> Tally:
     """Play rounds until the time is up. A finding ends them: what is left over would mislead."""
     end_s = time.monotonic() + seconds
+    number = 0
     async with siege(seed) as besieged:
-        for number in rounds:
-            if time.monotonic() > end_s:
-                break
-            try:
-                await besieged.round(number)
-            except Finding as finding:
-                again = f"python -m tests.fuzz --only live --seed {seed} --round {number}"
-                besieged.tally.found.append(f"{finding}\nagain: {again}")
-                break
+        try:
+            await besieged.begin()
+            for number in rounds:
+                if time.monotonic() > end_s:
+                    break
+                await besieged.round(number, peers)
+        except Finding as finding:
+            again = f"python -m tests.fuzz --only live --seed {seed} --round {number}"
+            besieged.tally.found.append(f"{finding}\nagain: {again}")
     return besieged.tally

@@ -1,0 +1,52 @@
+"""What the fuzzer has found, mended, and may not come back: the smallest case of each."""
+
+import pytest
+
+from tests.fuzz.coverage import Coverage
+from tests.fuzz.explorer import all_prey, judge
+
+TARGETS = {prey.target.name: prey.target for prey in all_prey()}
+_UPGRADE = (
+    b"GET %b HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+)
+_EVENT = b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1e"
+
+
+@pytest.mark.parametrize(
+    ("target", "case", "outcome"),
+    [
+        pytest.param(
+            "upgrade",
+            (_UPGRADE % b"/socket.io/?EIO=4&transport=websocket\nX:",),
+            "not an upgrade",
+            id="a line feed in the target reached picows",
+        ),
+        pytest.param(
+            "packet",
+            (b'42["e",1e400]',),
+            "Event",
+            id="a number past all doubles could not be told to a msgpack client",
+        ),
+        pytest.param(
+            "packet",
+            (b'451-["e",22319927199254740990]', b""),
+            "Event",
+            id="an integer of more than 64 bits could not be told to a msgpack client",
+        ),
+        pytest.param(
+            "msgpack",
+            (_EVENT + b"\x81\xc0\x01",),
+            "malformed_packet",
+            id="a map whose key is nothing could not be told to a JSON client",
+        ),
+        pytest.param(
+            "msgpack",
+            (_EVENT + b"\x91" * 900 + b"\x01",),
+            "too_deep",
+            id="nesting that the decoder takes was too deep to be told to a JSON client",
+        ),
+    ],
+)
+def test_a_finding_stays_mended(target: str, case: tuple[bytes, ...], outcome: str) -> None:
+    assert judge(TARGETS[target], case, Coverage()) == outcome
