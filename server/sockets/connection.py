@@ -314,8 +314,13 @@ class Connection:
         self._outbound.clear()
 
     def _leave_last_words(self, reason: DisconnectReason) -> None:
-        """The client is between two polls: if it did nothing wrong, the next one is answered."""
-        if reason is disconnects.CLIENT_CLOSED or not reason.orderly:
-            return
-        packets = [*self._outbound[: self.transport.max_packets - 1], engineio.CLOSE]
-        self.engine.leave_last_words(self.sid, packets)
+        """The client is between two polls: if it did nothing wrong, the next one is answered.
+
+        A client that closes may have sent a poll just before, which came on another network
+        connection and was overtaken: it is let go like one that had waited.
+        """
+        if reason is disconnects.CLIENT_CLOSED:
+            self.engine.leave_last_words(self.sid, [engineio.NOOP])
+        elif reason.orderly:
+            packets = [*self._outbound[: self.transport.max_packets - 1], engineio.CLOSE]
+            self.engine.leave_last_words(self.sid, packets)

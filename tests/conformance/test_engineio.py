@@ -463,6 +463,12 @@ async def test_nothing_behind_a_close_packet_is_taken(engineio: Running) -> None
     assert await engineio.post(sid, "4a\x1e1\x1e4b\x1enonsense") == (200, "ok")
     assert engineio.engine.counters.disconnects == {"client_closed": 1}
     assert not connection._outbound
+
+
+async def test_a_get_that_a_close_packet_overtakes_is_let_go_as_well(engineio: Running) -> None:
+    sid = await engineio.open()
+    assert await engineio.post(sid, "1") == (200, "ok")
+    assert await engineio.poll(sid) == (200, "6")
     await engineio.unknown(sid)
 
 

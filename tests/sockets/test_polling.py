@@ -343,6 +343,7 @@ async def test_a_session_that_ends_takes_its_candidate_along(
         assert await candidate.packet() == "3probe"
         assert await poller.post("1") == (200, "ok")
         assert await candidate.close_code() == 1000
+    assert await poller.get() == (200, "6")
     assert (await poller.get())[0] == 400
 
 
