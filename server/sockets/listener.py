@@ -338,7 +338,8 @@ def read_upgrade(head: bytes) -> Upgrade | None:
     except UnicodeDecodeError:
         return None
     words = lines[0].split(" ")
-    if len(words) != 3 or words[0] != "GET" or words[2] != "HTTP/1.1":
+    # picows gets the first line, so that nothing may hide in it.
+    if not lines[0].isprintable() or len(words) != 3 or words[0] != "GET" or words[2] != "HTTP/1.1":
         return None
     headers: dict[str, str] = {}
     for line in lines[1:]:
