@@ -20,6 +20,7 @@ _OURS: Final = ("server.sockets.", "server.hub", "protocol.socketio", "protocol.
 _COUNTED: Final = (*_OURS, "picows.", "aiohttp.web_ws", "aiohttp.http_websocket")
 # These only ever grow, or are constant.
 _SKIPPED: Final = (Counters, SocketOptions)
+_TALLIES: Final = frozenset({"outcomes"})
 
 
 def residue(house: House) -> Counter[str]:
@@ -59,7 +60,9 @@ def _sizes(owners: dict[str, Any], seen: set[int]) -> Iterator[tuple[str, int]]:
 
 
 def _total(registry: Any) -> int:
-    """How many entries; of a registry of registries, those inside."""
+    """How many entries; of a registry of registries, those inside; of a counter, its sum."""
+    if isinstance(registry, Counter):
+        return registry.total()
     inside = registry.values() if isinstance(registry, dict) else registry
     return sum(_total(item) if isinstance(item, _REGISTRIES) else 1 for item in inside)
 
@@ -67,6 +70,6 @@ def _total(registry: Any) -> int:
 def _fields(owner: object) -> Iterator[tuple[str, Any]]:
     for kind in type(owner).__mro__:
         for name in kind.__dict__.get("__slots__", ()):
-            if hasattr(owner, name):
+            if hasattr(owner, name) and name not in _TALLIES:
                 yield name, getattr(owner, name)
     yield from getattr(owner, "__dict__", {}).items()
