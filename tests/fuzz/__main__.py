@@ -86,6 +86,15 @@ def live(seed: int, seconds: float, only_round: int | None) -> int:
     return found
 
 
+def program(seed: int, seconds: float) -> int:
+    """Fuzz the program, with picows and then without."""
+    found = 0
+    for name, fallback in {"program": False, "program on the fallback": True}.items():
+        work = besiege_program(seed, seconds / 2, free_port(), fallback=fallback)
+        found += report(name, uvloop.run(work))
+    return found
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -113,8 +122,7 @@ def main() -> int:
         elif part == "live":
             found += live(chosen.seed, seconds, chosen.round)
         else:
-            tally = uvloop.run(besiege_program(chosen.seed, seconds, free_port()))
-            found += report("program", tally)
+            found += program(chosen.seed, seconds)
     return 1 if found else 0
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from protocol import disconnects
 from tests.fuzz import grammar
 from tests.fuzz.case import Case, Finding, Target, shrink, write_case
+from tests.fuzz.connections import ConnectionTarget, visit
 from tests.fuzz.coverage import Coverage
 from tests.fuzz.differences import ComparedPacketTarget, ComparedPayloadTarget
 from tests.fuzz.growth import check_growth
@@ -69,6 +70,7 @@ def all_prey(reference: JavaScript | None = None) -> list[Prey]:
         Prey(MsgpackTarget(), grammar.msgpack_packet, 5),
         Prey(PayloadTarget(), grammar.payload, 2),
         Prey(UpgradeTarget(), grammar.upgrade_head, 2),
+        Prey(ConnectionTarget(), visit, 3),
         Prey(engine, lambda rng: (*_UPGRADE[: rng.randrange(4)], *any_steps(rng)), 1),
         Prey(namespaces, namespace_steps, 1),
     ]

@@ -9,10 +9,11 @@ from typing import Final
 
 from tests.fuzz.case import Case, Finding, Target, require
 
-# Lines of ours that run for one case, and for each byte of it. A step of a session is a dozen lines
-# of the session and of its model; the walk to the placeholders takes seven for two bytes (`1,`).
-_STEPS_PER_CASE: Final = 300
-_STEPS_PER_PART: Final = 150
+# Lines of ours that run for one case, and for each byte of it. A server is begun and ended in a few
+# hundred lines, and a step of a connection takes as many; the walk to the placeholders takes seven
+# for two bytes (`1,`).
+_STEPS_PER_CASE: Final = 2_000
+_STEPS_PER_PART: Final = 600
 _STEPS_PER_BYTE: Final = 8
 # Memory is measured for cases of this size and more: below it the constant part decides.
 _MEASURED_BYTES: Final = 4_096

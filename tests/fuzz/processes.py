@@ -57,9 +57,10 @@ class Program:
 
 
 @asynccontextmanager
-async def program(port: int) -> AsyncIterator[Program]:
-    """The application in a process, for as long as it is needed."""
+async def program(port: int, *, fallback: bool) -> AsyncIterator[Program]:
+    """The application in a process, for as long as it is needed; `fallback` is without picows."""
     command = [sys.executable, "-m", "tests.conformance.app", "--port", str(port)]
+    command += ["--fallback"] if fallback else []
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8") as errors,
         subprocess.Popen(
@@ -72,11 +73,11 @@ async def program(port: int) -> AsyncIterator[Program]:
             process.terminate()
 
 
-async def besiege_program(seed: int, seconds: float, port: int) -> Tally:
+async def besiege_program(seed: int, seconds: float, port: int, *, fallback: bool) -> Tally:
     """Play rounds against the program until the time is up."""
     tally = Tally()
     end_s = time.monotonic() + seconds
-    async with program(port) as besieged, AsyncExitStack() as stack:
+    async with program(port, fallback=fallback) as besieged, AsyncExitStack() as stack:
         honest = await clients(besieged.port, stack, "message-with-ack")
         tasks = [asyncio.create_task(client.run()) for client in honest]
         try:

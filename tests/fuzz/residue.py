@@ -27,7 +27,7 @@ def residue(house: House) -> Counter[str]:
     """What is kept now: sizes of registries by their path, objects by their type, and tasks."""
     kept = Counter(_objects())
     roots = {"server": house.server, "listener": house.listener}
-    for path, size in _sizes(roots, set()):
+    for path, size in sizes(roots):
         kept[path] += size
     kept["tasks"] = len(asyncio.all_tasks())
     for transport, count in house.server.engine.counters.open_by_transport.items():
@@ -45,8 +45,9 @@ def _objects() -> Iterator[str]:
             yield f"object {kind.__qualname__}"
 
 
-def _sizes(owners: dict[str, Any], seen: set[int]) -> Iterator[tuple[str, int]]:
-    """The sizes of all registries that are attributes of ours, however deep."""
+def sizes(owners: dict[str, Any], seen: set[int] | None = None) -> Iterator[tuple[str, int]]:
+    """The sizes of all registries that are attributes of ours, however deep, by their path."""
+    seen = set() if seen is None else seen
     for path, owner in owners.items():
         if id(owner) in seen or isinstance(owner, _SKIPPED):
             continue
@@ -56,7 +57,7 @@ def _sizes(owners: dict[str, Any], seen: set[int]) -> Iterator[tuple[str, int]]:
         elif type(owner).__module__.startswith(_OURS):
             if isinstance(owner, Places):
                 yield f"{path}.taken", owner.taken
-            yield from _sizes({f"{path}.{name}": value for name, value in _fields(owner)}, seen)
+            yield from sizes({f"{path}.{name}": value for name, value in _fields(owner)}, seen)
 
 
 def _total(registry: Any) -> int:

@@ -72,8 +72,9 @@ def test_nothing_is_left_of_hostile_peers(run: Callable[..., Any]) -> None:
     assert len(tally.reasons) > 5, "peers are hostile in many ways"
 
 
-def test_the_program_outlives_hostile_peers() -> None:
-    tally = uvloop.run(besiege_program(1, 2, free_port()))
+@pytest.mark.parametrize("fallback", [False, True], ids=["picows", "fallback"])
+def test_the_program_outlives_hostile_peers(fallback: bool) -> None:
+    tally = uvloop.run(besiege_program(1, 2, free_port(), fallback=fallback))
     assert not tally.found, tally.found[0]
     assert tally.connections > 20
 
