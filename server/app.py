@@ -327,6 +327,7 @@ def _socket_options(settings: Settings) -> SocketOptions:
         max_packets_per_second_per_ip=settings.max_packets_per_second_per_ip
         or FLOODS_PER_ADDRESS * packets_per_second,
         max_connections=settings.max_connections,
+        max_http_connections=settings.max_connections,
         max_connections_per_ip=settings.max_connections_per_ip,
         handshakes_per_second=settings.handshakes_per_second,
         recovery_ms=int(settings.recovery_seconds * 1_000),

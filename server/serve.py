@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from server import logs
 from server.app import Pitboss, now_ms
 from server.demo import banner, demo_token
+from server.openfiles import allow_connections
 from server.settings import Settings
 from storage.embedded import EmbeddedPostgres
 from storage.migrate import migrate
@@ -57,6 +58,8 @@ async def serve(settings: Settings, make: type[Pitboss] = Pitboss) -> int:
     kind of node, for a benchmark that has to do something inside.
     """
     logs.configure(settings.log_level, settings.log_format)
+    # As many network connections may carry HTTP, or nothing yet, as there may be sessions.
+    allow_connections(settings.max_connections, settings.max_connections)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:

@@ -217,7 +217,11 @@ class Settings(BaseSettings):
         description="Registrations, log-ins and refreshes from one address in a minute.",
     )
     max_connections: int = Field(
-        20_000, ge=1, le=1_000_000, description="Sessions on this node; more are told `overloaded`."
+        20_000,
+        ge=1,
+        le=1_000_000,
+        description="Sessions on this node, and as many network connections that carry HTTP or have"
+        " asked for nothing yet; more are told `overloaded`. Each is an open file for the system.",
     )
     max_connections_per_ip: int = Field(
         200,
