@@ -355,8 +355,8 @@ def test_an_error_is_a_person_s_sentence_with_a_fitting_status(code: str) -> Non
     assert kind.number // 1_000 in {1, 2, 3, 4, 5, 9}
     assert re.match(r"[A-Z]", kind.message)
     assert 400 <= kind.status <= 599
-    # Only what a server says of itself, or of too much haste, can be different the next time.
-    assert kind.temporary is (kind.status in {429, 500, 503})
+    # Only what a server says of itself, or of too much haste or delay, can be different next time.
+    assert kind.temporary is (kind.status in {408, 429, 500, 503})
 
 
 def test_an_error_on_the_wire_has_all_its_parts() -> None:
