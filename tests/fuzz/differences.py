@@ -25,7 +25,7 @@ from protocol.disconnects import ProtocolViolation
 from protocol.engineio import Binary
 from protocol.socketio import Partial
 from tests.fuzz.case import Case, Finding
-from tests.fuzz.parsers import deeper, meaning, read_packet
+from tests.fuzz.parsers import deeper, depth, meaning, read_packet
 from tests.fuzz.references import JavaScript, Reading, meaning_of, python_packet
 
 _HEAD: Final = re.compile(
@@ -93,18 +93,6 @@ class Difference(NamedTuple):
 
     why: str
     applies: Callable[[Compared], bool]
-
-
-def depth(value: Any) -> int:
-    """How many lists and objects are around the innermost value."""
-    deepest = 0
-    level: list[Any] = [value]
-    while level:
-        inner = [item.values() if isinstance(item, dict) else item for item in level]
-        level = [item for items in inner if not isinstance(items, (str, bytes)) for item in items]
-        level = [item for item in level if isinstance(item, (dict, list))]
-        deepest += 1
-    return deepest
 
 
 def _is_in(values: Any, test: Callable[[Any], bool]) -> bool:

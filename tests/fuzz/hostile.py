@@ -13,7 +13,7 @@ from tests.fuzz import grammar
 from tests.fuzz.house import MAX_PAYLOAD_BYTES, OPTIONS
 from tests.fuzz.mutations import mutate
 from tests.fuzz.peer import Peer, broken_frame, in_fragments
-from tests.sockets.raw import BINARY, PING, PONG, TEXT, frame, upgrade_request
+from tests.sockets.raw import BINARY, CONTINUATION, PING, PONG, TEXT, frame, upgrade_request
 
 # They come from a few addresses, so that what is counted by address is reached too.
 _ADDRESSES: Final = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
@@ -92,13 +92,15 @@ async def breaks_frames(gang: Gang, rng: Random) -> None:
         for index, part in enumerate(case):
             payload = part[:MAX_PAYLOAD_BYTES]
             right = frame(BINARY if index else TEXT, payload)
-            await peer.send(broken_frame(rng, payload) if rng.random() < 0.05 else right)
+            await peer.send(broken_frame(rng, payload) if rng.random() < 0.1 else right)
     await peer.end()
 
 
 async def fragments(gang: Gang, rng: Random) -> None:
     """Messages in fragments, control frames between them, some never finished."""
     peer = await _joined(gang, rng)
+    if rng.random() < 0.2:
+        peer.push(frame(CONTINUATION, b"4", fin=rng.random() < 0.5))
     for _ in range(rng.choice((1, 4))):
         payload = grammar.packet(rng, "/")[0] * rng.choice((1, 1, 50))
         await peer.send(in_fragments(rng, rng.choice((TEXT, BINARY)), payload))

@@ -14,6 +14,7 @@ from msgspec import Raw
 from protocol import engineio, msgpack_parser, socketio
 from protocol.bounds import (
     MAX_ACK_ID_DIGITS,
+    MAX_ATTACHMENT_DEPTH,
     MAX_ATTACHMENTS,
     MAX_EVENT_ARGS,
     MAX_EVENT_NAME_CHARS,
@@ -130,11 +131,25 @@ def check_bounds(packet: Packet) -> None:
         for argument in packet.args:
             if isinstance(argument, Raw):
                 read_json(argument)
+            else:
+                # An empty list may be where a value of the greatest depth may be.
+                require(depth(argument) <= MAX_ATTACHMENT_DEPTH + 1, "what is walked is bounded")
     if isinstance(packet, Event):
         require(len(packet.name) <= MAX_EVENT_NAME_CHARS, "names are bounded")
         require(packet.name not in socketio.RESERVED_EVENTS, "reserved names are refused")
     if isinstance(packet, Connect):
         require(isinstance(packet.auth, dict), "auth is an object")
+
+
+def depth(value: Any) -> int:
+    """How many lists and objects are around the innermost value."""
+    deepest = 0
+    level = [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        inner = [item.values() if isinstance(item, dict) else item for item in level]
+        level = [item for items in inner for item in items]
+        deepest += 1
+    return deepest
 
 
 def check_written(packet: Packet, read: Callable[[Encoded], Packet]) -> None:
