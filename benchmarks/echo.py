@@ -246,7 +246,7 @@ async def bench(options: Options, file: Path | None) -> str:
 
 
 @click.command(help=__doc__)
-@click.option("--quick", is_flag=True, help="One short round of each: under a minute in all.")
+@click.option("--quick", is_flag=True, help="Three short rounds of two loads: a minute in all.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
 @click.option("--rounds", type=int, help="Runs of each kind.")
 @click.option("--seconds", type=float, help="Length of a run's measured window.")
