@@ -52,7 +52,9 @@ async def noticed(house: House) -> None:
 
 async def balance(person: Person) -> dict[str, Any]:
     _status, answer = await person.http("GET", "/wallet")
-    balances = {one["currency"]: one for one in answer["data"]["balances"]}
+    balances: dict[str, dict[str, Any]] = {
+        one["currency"]: one for one in answer["data"]["balances"]
+    }
     return balances.get("PLAY", {"available": 0})
 
 

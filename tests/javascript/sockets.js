@@ -1,4 +1,5 @@
-// The official client against the socket layer: node sockets.js URL '["polling","websocket"]' [msgpack]
+// The official client against the socket layer:
+// node sockets.js URL '["polling","websocket"]' [msgpack]
 // Prints one JSON object of what it saw; the test judges it.
 import { io } from "socket.io-client";
 import msgpackParser from "socket.io-msgpack-parser";
