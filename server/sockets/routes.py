@@ -67,7 +67,11 @@ class SocketRoutes:
         if upgrading is None:
             await self._turn(request, address)
         response = FallbackResponse(self._engine.options)
-        await response.prepare(request)
+        try:
+            await response.prepare(request)
+        except ValueError:
+            # aiohttp takes for granted that the key is ASCII.
+            raise Failure(MALFORMED, reason="Sec-WebSocket-Key is not base64") from None
         await FallbackWebSocket(self._engine, request, response).serve(address, upgrading)
         return response
 

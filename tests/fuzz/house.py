@@ -50,7 +50,8 @@ class HostileApplication:
         if auth.get("token") == "wrong":
             raise Failure(TOKEN_INVALID)
         await asyncio.sleep(0.05 if auth.get("wait") else 0)
-        socket.join("everybody")
+        if not auth.get("quiet"):
+            socket.join("everybody")
 
     def event(self, socket: Socket, name: str, args: Sequence[Argument], ack: Ack | None) -> None:
         """Echo, join and leave rooms, speak to them, flood, and end."""
@@ -65,8 +66,11 @@ class HostileApplication:
             socket.disconnect()
         elif name == "kick":
             socket.disconnect(close=True)
-        else:
-            self._move(socket, name, str(_plain(args[0])) if args else "")
+        elif name == "say" and args and isinstance(args[0], Raw):
+            # Undecoded, to clients of both parsers.
+            socket.hub.emit(socket.namespace, "everybody", "said", args[0])
+        elif args:
+            self._move(socket, name, str(_plain(args[0])))
 
     def _move(self, socket: Socket, name: str, room: str) -> None:
         with suppress(Failure):
@@ -74,8 +78,6 @@ class HostileApplication:
                 socket.join(room)
             elif name == "leave":
                 socket.leave(room)
-            elif name == "say":
-                socket.hub.emit(socket.namespace, "everybody", "said", room[:200])
 
     def disconnected(self, socket: Socket, reason: str) -> None:
         """Nothing is kept of a socket."""

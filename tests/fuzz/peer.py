@@ -117,7 +117,8 @@ def broken_frame(rng: Random, payload: bytes) -> bytes:
         return struct.pack("!BBH", 0x82, 0xFE, min(len(payload), 125)) + b"mask" + payload
     if kind == 6:
         return frame(rng.choice(_CONTROL), payload * 10)
-    return frame(TEXT, payload + rng.choice((b"\xff", b"\xed\xa0\x80", b"\xf0\x9f")))
+    broken = rng.choice((b"\xff", b"\xed\xa0\x80", b"\xf0\x9f"))
+    return frame(TEXT, rng.choice((payload + broken, b'42["say","%b"]' % broken)))
 
 
 def in_fragments(rng: Random, opcode: int, payload: bytes) -> bytes:

@@ -94,7 +94,7 @@ class Siege:
         """Let the honest clients begin, and look at what is kept while they are alone."""
         self._honest_tasks = [asyncio.create_task(client.run()) for client in self._honest]
         await heard(self._honest, self._honest_tasks)
-        for _ in range(20):
+        for _ in range(10):
             self._calm |= residue(self._house)
             await asyncio.sleep(LOOK_S)
 

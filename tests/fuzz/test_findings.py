@@ -4,6 +4,9 @@ import pytest
 
 from tests.fuzz.coverage import Coverage
 from tests.fuzz.explorer import all_prey, judge
+from tests.fuzz.rounds import complaints
+from tests.sockets.application import serve
+from tests.sockets.raw import raw, upgrade_request
 
 TARGETS = {prey.target.name: prey.target for prey in all_prey()}
 _UPGRADE = (
@@ -50,3 +53,11 @@ _EVENT = b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1e"
 )
 def test_a_finding_stays_mended(target: str, case: tuple[bytes, ...], outcome: str) -> None:
     assert judge(TARGETS[target], case, Coverage()) == outcome
+
+
+async def test_a_websocket_key_that_is_not_ascii_was_an_error_of_ours() -> None:
+    with complaints() as logged:
+        async with serve() as served, raw(served.port) as socket:
+            socket.send(upgrade_request().replace(b"dGhl", b"\xed\xa0Gh"))
+            assert (await socket.head()).startswith(b"HTTP/1.1 400 ")
+    assert logged == []
