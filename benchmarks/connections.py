@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import psutil
 import uvloop
 
 from benchmarks import machine, results
@@ -24,7 +23,7 @@ from benchmarks.peer_process import PITBOSS, PeerError, peer
 from benchmarks.players import EnlistError, enlist
 from benchmarks.server_process import ServerError, Storage, own_storage, serving
 from benchmarks.spread import Spread, spread
-from benchmarks.usage import Meter
+from benchmarks.usage import Meter, resident
 from benchmarks.watch import JOINED, WatchOutcome, WatchPlan
 from benchmarks.worker import WorkerError, worker
 
@@ -33,6 +32,8 @@ LAYER: Final = "socket layer alone"
 # Who connects and leaves before anything is measured, so that what a first client makes a server
 # load and allocate counts for nobody.
 _WARM_UP: Final = 200
+# Until their sessions have ended and the server has nothing to do.
+_LEAVE_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Idle:
     connections: int
     per_second: float
     connect_us: float
-    uss_bytes: float
+    heap_bytes: float
     rss_bytes: float
     cpu_us_per_second: float
     empty_us_per_second: float
@@ -91,7 +92,7 @@ class Series:
             "repeats": len(self.repeats),
             "heartbeat_interval_s": self.heartbeat_s,
             "heartbeats": min(one.heartbeats for one in self.repeats),
-            "uss_bytes_per_connection": self.spread("uss_bytes"),
+            "heap_bytes_per_connection": self.spread("heap_bytes"),
             "rss_bytes_per_connection": self.spread("rss_bytes"),
             "cpu_us_per_second_per_connection": self.spread("cpu_us_per_second"),
             "empty_server_us_per_second": self.spread("empty_us_per_second"),
@@ -158,23 +159,24 @@ async def _idle(subject: Subject, options: Options) -> Idle:
     async with worker("benchmarks.watch", WatchPlan(subject.url, subject.auths[:_WARM_UP])) as one:
         await one.expect(JOINED)
         await one.outcome(WatchOutcome)
-    meter, process = Meter(subject.pid, None), psutil.Process(subject.pid)
+    await asyncio.sleep(_LEAVE_S)
+    meter = Meter(subject.pid, None)
     empty = await _cores(meter, options.empty_s)
-    memory, before = process.memory_full_info(), meter.read()
+    memory, before = resident(subject.pid), meter.read()
     async with worker("benchmarks.watch", WatchPlan(subject.url, subject.auths)) as crowd:
         await crowd.expect(JOINED)
         connect_s = meter.read().server_s - before.server_s
         await asyncio.sleep(options.settle_heartbeats * options.heartbeat_s)
         busy = await _cores(meter, options.measured_heartbeats * options.heartbeat_s)
-        grown = process.memory_full_info()
+        grown = resident(subject.pid)
         outcome = await crowd.outcome(WatchOutcome)
     count = len(subject.auths)
     return Idle(
         connections=count,
         per_second=count / outcome.join_s,
         connect_us=connect_s * 1e6 / count,
-        uss_bytes=(grown.uss - memory.uss) / count,
-        rss_bytes=(grown.rss - memory.rss) / count,
+        heap_bytes=(grown.heap_bytes - memory.heap_bytes) / count,
+        rss_bytes=(grown.rss_bytes - memory.rss_bytes) / count,
         cpu_us_per_second=(busy - empty) * 1e6 / count,
         empty_us_per_second=empty * 1e6,
         heartbeats=outcome.least_pings,
@@ -191,7 +193,7 @@ async def _cores(meter: Meter, seconds: float) -> float:
 def _progress(series: Series) -> None:
     one = series.repeats[-1]
     sys.stderr.write(
-        f"{series.subject:18} {one.connections:6,}: {one.uss_bytes:7,.0f} bytes,"
+        f"{series.subject:18} {one.connections:6,}: {one.heap_bytes:7,.0f} bytes,"
         f" {one.cpu_us_per_second:6.2f} us/s, connect {one.per_second:6,.0f}/s"
         f" at {one.connect_us:5.0f} us, {one.heartbeats} heartbeats\n"
     )
@@ -200,14 +202,14 @@ def _progress(series: Series) -> None:
 def markdown(about: dict[str, Any], series: Sequence[Series], notes: Sequence[str]) -> str:
     """The whole report."""
     head = (
-        *("server", "connections", "bytes (USS)", "bytes (RSS)", "CPU µs/s", "heartbeat s"),
+        *("server", "connections", "bytes (heap)", "bytes (RSS)", "CPU µs/s", "heartbeat s"),
         *("connects/s", "CPU µs/connect", "empty server CPU µs/s"),
     )
     rows = [
         (
             one.subject,
             f"{one.connections:,}",
-            one.spread("uss_bytes").text(0),
+            one.spread("heap_bytes").text(0),
             one.spread("rss_bytes").text(0),
             one.spread("cpu_us_per_second").text(2),
             f"{one.heartbeat_s:g}",
@@ -257,7 +259,7 @@ def main(quick: bool, file: Path | None, sizes: tuple[int, ...], repeats: int) -
         sizes=sizes or ((1_000,) if quick else (1_000, 10_000)),
         repeats=repeats,
         heartbeat_s=2.0 if quick else 25.0,
-        empty_s=1.0 if quick else 5.0,
+        empty_s=2.0 if quick else 10.0,
         settle_heartbeats=1,
         measured_heartbeats=2,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Self
 
@@ -58,6 +59,28 @@ class Meter:
     def memory_mb(self) -> tuple[float, float]:
         """Megabytes of the server and of PostgreSQL; pages that are shared count once."""
         return _memory_mb(_family(self._server)), _memory_mb(_family(self._postmaster))
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """What a process has in memory: all of it, and without the files that it shares with others."""
+
+    rss_bytes: int
+    heap_bytes: int
+
+
+def resident(pid: int) -> Resident:
+    """The memory of one process now.
+
+    Not USS: a page of a library is a process's own until anybody else loads that library.
+    """
+    status = Path(f"/proc/{pid}/status").read_text()
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return Resident(_kb(fields["VmRSS"]), _kb(fields["RssAnon"]))
+
+
+def _kb(field: str) -> int:
+    return int(field.removesuffix("kB")) * 1_024
 
 
 async def postmaster_pid(database_url: str) -> int:

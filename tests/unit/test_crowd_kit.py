@@ -1,5 +1,6 @@
 """What the benchmarks of broadcasts and idle connections count, and what they refuse to count."""
 
+import os
 from dataclasses import replace
 from itertools import islice
 
@@ -14,7 +15,7 @@ from benchmarks.line import LineError
 from benchmarks.measurement import Measurement, MeasurementError
 from benchmarks.plan import Outcome
 from benchmarks.spread import spread
-from benchmarks.usage import Usage
+from benchmarks.usage import Usage, resident
 
 
 def broadcast(number: int, published_ns: int = 0) -> bytes:
@@ -103,3 +104,13 @@ def test_a_spread_is_the_least_the_middle_and_the_greatest() -> None:
     assert spread([3, 1, 10]) == (1, 3, 10)
     assert spread([3, 1, 10]).text(1) == "3.0 (1.0 to 10.0)"
     assert spread([2, 2]).text(0) == "2"
+
+
+def test_memory_that_a_process_takes_is_seen() -> None:
+    before = resident(os.getpid())
+    taken = bytearray(os.urandom(1_000) * 30_000)
+    after = resident(os.getpid())
+    assert after.heap_bytes - before.heap_bytes > 20_000_000
+    assert after.rss_bytes - before.rss_bytes > 20_000_000
+    assert after.rss_bytes > after.heap_bytes
+    assert len(taken) == 30_000_000
