@@ -74,6 +74,7 @@ async def _play(case: Case) -> str:
         if part and visit.connection.ended is None:
             await visit.step(part[0] % OPERATIONS, part[1:])
     await asyncio.sleep(0)
+    visit.check_closed()
     visit.leave()
     await asyncio.sleep(_LONG_S)
     left = {path: size for path, size in sizes({"server": server}) if size > before.get(path, 0)}
@@ -107,6 +108,11 @@ class _Visit:
             await asyncio.sleep(len(content) / 50)
         else:
             self._fill_or_empty()
+
+    def check_closed(self) -> None:
+        """The end of a connection closes its transport, and the candidate for it."""
+        if self.connection.ended is not None:
+            require(self.wires[-1].closed, "a candidate ends with its session")
 
     def leave(self) -> None:
         """Every wire that is still there is cut."""
