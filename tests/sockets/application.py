@@ -52,7 +52,8 @@ class RecordingApplication:
         for room in auth.get("rooms", []):
             socket.join(room)
         socket.owner = auth.get("owner")
-        await asyncio.sleep(float(auth.get("linger_s", 0)))
+        if "linger_s" in auth:
+            await asyncio.sleep(auth["linger_s"])
         self.sockets.append(socket)
         if not auth.get("quiet"):
             socket.emit("welcome", {"namespace": socket.namespace, "auth": auth})
