@@ -222,6 +222,8 @@ class Arrival(asyncio.Protocol):
     def let_in(self) -> None:
         """The handshake's turn has come."""
         assert self._asked is not None, "only handshakes wait"
+        if self._transport.is_closing():
+            return
         try:
             # Others came in meanwhile.
             self._listener.engine.admission.check(self._asked[1].address)
@@ -295,9 +297,9 @@ class Arrival(asyncio.Protocol):
         protocol = _picows_protocol(socket, engine.options.max_payload_bytes)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        _feed(protocol, upgrade.request() + bytes(self._data))
         # Harmless unless it was paused meanwhile.
         transport.resume_reading()
+        _feed(protocol, upgrade.request() + bytes(self._data))
 
 
 def _may_begin_request(byte: int) -> bool:
