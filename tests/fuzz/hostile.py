@@ -304,6 +304,15 @@ async def speaks_msgpack(gang: Gang, rng: Random) -> None:
     await peer.end()
 
 
+async def says_broken_text(gang: Gang, rng: Random) -> None:
+    """Text that is not UTF-8, for everybody in the room."""
+    peer = await _joined(gang, rng)
+    text = b'42["say","%b"]' % rng.choice((b"\xff", b"\xed\xa0\x80", b"\xf0\x9f", b"\xc0\x80"))
+    await peer.send(rng.choice((frame(TEXT, text), in_fragments(rng, TEXT, text))))
+    await peer.answer()
+    await peer.end()
+
+
 async def crowds(gang: Gang, rng: Random) -> None:
     """More connections than an address may have."""
     peers = [await gang.connect(rng) for _ in range(rng.choice((5, 40)))]
@@ -327,5 +336,5 @@ async def leaves_anywhere(gang: Gang, rng: Random) -> None:
 SCRIPTS: Final[tuple[Script, ...]] = (
     breaks_frames, breaks_frames, fragments, at_the_limits, half_a_frame, attachments,
     slow_handshake, strange_requests, polls, polls, slow_body, upgrades, upgrades, stranger,
-    never_reads, floods, moves_about, speaks_msgpack, crowds, leaves_anywhere,
+    never_reads, floods, moves_about, speaks_msgpack, says_broken_text, crowds, leaves_anywhere,
 )  # fmt: skip
