@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 from picows import WSAutoPingStrategy
 from picows.picows import WSProtocol  # type: ignore[attr-defined] # the stub leaves it out
 
-from protocol import engineio
+from protocol import disconnects, engineio
 from protocol.bounds import MAX_FIRST_REQUEST_BYTES
 from protocol.errors import MALFORMED, REQUEST_TIMEOUT, TOO_LARGE, ErrorKind, Failure
 from server.sockets.deadlines import Deadlines
@@ -57,6 +57,10 @@ class Listener:
             engine.options.request_timeout_ms / 1000, lambda slow, _: slow.time_out()
         )
         options = engine.options
+        # aiohttp waits for ever for an answer to be read.
+        self.unread: Deadlines[Arrival] = Deadlines(
+            options.unread_timeout_ms / 1000, lambda slow, _: slow.give_up()
+        )
         # Connections that are aiohttp's, or nobody's yet.
         self.places = Places(
             options.max_http_connections,
@@ -94,6 +98,7 @@ class Listener:
             refused.abort()
         self.peeking.close()
         self.refusing.close()
+        self.unread.close()
 
     def counted_address(self, transport: asyncio.Transport) -> str | None:
         """The address that a connection counts for; None if it is a proxy, which has many users."""
@@ -193,11 +198,13 @@ class Arrival(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The network's buffer is full."""
         if self._http is not None:
+            self._listener.unread.add(self)
             self._http.pause_writing()
 
     def resume_writing(self) -> None:
         """The network's buffer has emptied."""
         if self._http is not None:
+            self._listener.unread.discard(self)
             self._http.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -208,6 +215,11 @@ class Arrival(asyncio.Protocol):
 
     def abort(self) -> None:
         """Cut the network connection."""
+        self._transport.abort()
+
+    def give_up(self) -> None:
+        """An answer was not read in time."""
+        self._listener.engine.counters.disconnects[disconnects.SLOW_CONSUMER.name] += 1
         self._transport.abort()
 
     def time_out(self) -> None:
@@ -276,6 +288,7 @@ class Arrival(asyncio.Protocol):
         """Give up the place of a connection that is nobody's or aiohttp's."""
         self._listener.places.release(self._address)
         self._listener.peeking.discard(self)
+        self._listener.unread.discard(self)
         self._listener.engine.admission.turnstile.discard(self)
 
     def _refuse(self, failure: Failure) -> None:

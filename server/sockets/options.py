@@ -22,6 +22,9 @@ class SocketOptions:
     websocket_compression: bool = False
     # From the first byte to the end of the first request's head, and of a polling body.
     request_timeout_ms: int = 10_000
+    # How long an answer over HTTP may find its reader's buffers full; 64 kB at 10 kbit/s take 52 s.
+    # Past it the connection is cut as a `slow_consumer`.
+    unread_timeout_ms: int = 60_000
     # From the handshake to the first joined namespace; also how long a token check may take.
     connect_timeout_ms: int = 10_000
     upgrade_timeout_ms: int = 10_000

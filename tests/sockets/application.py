@@ -122,6 +122,11 @@ async def page(_request: web.Request) -> web.Response:
     return web.Response(text="a page")
 
 
+async def large(_request: web.Request) -> web.Response:
+    """More than all buffers on the way to a client hold."""
+    return web.Response(body=bytes(30_000_000))
+
+
 @asynccontextmanager
 async def serve(options: SocketOptions | None = None) -> AsyncIterator[Served]:
     """Serve a fresh application on a free port, pages and sockets on the one port."""
@@ -129,6 +134,7 @@ async def serve(options: SocketOptions | None = None) -> AsyncIterator[Served]:
     server = SocketServer(options or SocketOptions(), application)
     http = web.Application(middlewares=[compress_answers])
     http.router.add_get("/", page)
+    http.router.add_get("/large", large)
     SocketRoutes(server.engine).add_to(http)
     runner = web.AppRunner(
         http,

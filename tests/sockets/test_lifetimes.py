@@ -177,6 +177,24 @@ async def test_what_is_emitted_while_joining_comes_after_the_answer_and_is_bound
         assert await socket.close_code() == 4005
 
 
+async def test_an_answer_over_http_that_nobody_reads_is_given_up() -> None:
+    async with serve(SocketOptions(unread_timeout_ms=100)) as served, raw(served.port) as slow:
+        slow.send(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n")
+        slow.reader._transport.pause_reading()  # type: ignore[attr-defined] # of a StreamReader
+        await served.until(lambda: served.listener.places.taken == 1)
+        await served.until_ended("slow_consumer")
+        await served.until(lambda: served.listener.places.taken == 0)
+        assert not len(served.listener.unread)
+
+
+async def test_an_answer_over_http_that_is_read_is_not_given_up() -> None:
+    async with serve(SocketOptions(unread_timeout_ms=10_000)) as served, raw(served.port) as reader:
+        reader.send(b"GET /large HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        assert len(await reader.rest()) > 30_000_000
+        await served.until(lambda: served.listener.places.taken == 0)
+        assert not len(served.listener.unread)
+
+
 @pytest.mark.parametrize("door", list(Door))
 async def test_a_slow_consumer_is_disconnected_and_others_are_not(door: Door) -> None:
     options = SocketOptions(max_outbound_bytes=200_000, close_timeout_ms=200)
