@@ -7,7 +7,8 @@ socketio/socket.io repository.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -180,6 +181,14 @@ def connect_refusal(message: str, data: object) -> dict[str, object]:
 Member = TypeVar("Member")
 
 
+class _Standing(Enum):
+    """What a namespace without a member is to a connection that has named it."""
+
+    ASKED = "asked"
+    # The server ended it: the client may not know it yet.
+    DISMISSED = "dismissed"
+
+
 class Session(Generic[Member]):
     """Which namespaces one connection has asked for and joined, on the server's side.
 
@@ -187,68 +196,65 @@ class Session(Generic[Member]):
     unknown again. Its methods raise `ProtocolViolation` for what a client must not do.
     """
 
-    __slots__ = ("_asked", "_dismissed", "_joined")
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._asked: set[str] = set()
-        self._joined: dict[str, Member] = {}
-        # Namespaces that the server ended: the client may not know it yet.
-        self._dismissed: set[str] = set()
+        self._known: dict[str, Member | _Standing] = {}
 
     @property
     def untouched(self) -> bool:
         """The client has asked for no namespace yet."""
-        return not (self._asked or self._joined or self._dismissed)
+        return not self._known
 
     @property
     def idle(self) -> bool:
         """No namespace is joined."""
-        return not self._joined
+        return not self.members()
 
-    def members(self) -> Iterator[Member]:
+    def members(self) -> list[Member]:
         """The members of the namespaces joined; a copy, for whoever removes them on the way."""
-        return iter(tuple(self._joined.values()))
+        return [one for one in self._known.values() if not isinstance(one, _Standing)]
 
     def ask(self, namespace: str) -> bool:
         """The client sent CONNECT. False if it has asked before: one answer is enough.
 
         The official client asks twice when its user calls `connect()` while it is connecting.
         """
-        if namespace in self._joined or namespace in self._asked:
+        if self._known.get(namespace, _Standing.DISMISSED) is not _Standing.DISMISSED:
             return False
-        self._asked.add(namespace)
-        self._dismissed.discard(namespace)
+        self._known[namespace] = _Standing.ASKED
         return True
 
     def join(self, namespace: str, member: Member) -> None:
         """The application has agreed."""
-        self._asked.remove(namespace)
-        self._joined[namespace] = member
+        assert self._known[namespace] is _Standing.ASKED
+        self._known[namespace] = member
 
     def refuse(self, namespace: str) -> None:
         """The application has refused."""
-        self._asked.remove(namespace)
+        del self._known[namespace]
 
     def member(self, namespace: str) -> Member | None:
         """Whom an EVENT or ACK is for; None if the server has dismissed it meanwhile.
 
         A client that sends either before its CONNECT is answered breaks the protocol.
         """
-        member = self._joined.get(namespace)
-        if member is None and namespace not in self._dismissed:
+        member = self._known.get(namespace, _Standing.ASKED)
+        if not isinstance(member, _Standing):
+            return member
+        if member is _Standing.ASKED:
             raise ProtocolViolation(disconnects.NOT_CONNECTED)
-        return member
+        return None
 
     def leave(self, namespace: str) -> Member | None:
         """The client leaves a namespace. None if it was only asked for, or unknown."""
-        self._asked.discard(namespace)
-        self._dismissed.discard(namespace)
-        return self._joined.pop(namespace, None)
+        member = self._known.pop(namespace, None)
+        return None if isinstance(member, _Standing) else member
 
     def dismiss(self, namespace: str) -> None:
         """The server ends a joined namespace. What the client still sends to it is ignored."""
-        del self._joined[namespace]
-        self._dismissed.add(namespace)
+        assert not isinstance(self._known[namespace], _Standing)
+        self._known[namespace] = _Standing.DISMISSED
 
 
 # Type, attachments, namespace and ack id. A namespace may end the packet without its comma.
@@ -278,6 +284,7 @@ assert len(_EventPayload.__struct_fields__) == 1 + MAX_EVENT_ARGS
 # What may be, or hold, an attachment.
 _BINARY: Final = (bytes, bytearray, memoryview)
 _CONTAINERS: Final = (dict, list, tuple, *_BINARY)
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 _ENCODER: Final = msgspec.json.Encoder()
 _EVENT: Final = msgspec.json.Decoder(_EventPayload)
@@ -385,11 +392,14 @@ def _encode(
 
 
 def _has_binary(value: object) -> bool:
+    if isinstance(value, _BINARY):
+        return True
     if isinstance(value, dict):
-        return any(map(_has_binary, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(_has_binary, value))
-    return isinstance(value, _BINARY)
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return False
+    # Most of what there is are scalars: a call for each would take longer than encoding them.
+    return any(type(item) not in _SCALARS and _has_binary(item) for item in value)
 
 
 def _extract(value: object, attachments: list[bytes]) -> object:

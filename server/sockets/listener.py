@@ -313,6 +313,8 @@ class Arrival(asyncio.Protocol):
         # Harmless unless it was paused meanwhile.
         transport.resume_reading()
         _feed(protocol, upgrade.request() + bytes(self._data))
+        # uvloop keeps its first protocol for as long as the connection lives.
+        self._asked, self._data = None, bytearray()
 
 
 def _may_begin_request(byte: int) -> bool:

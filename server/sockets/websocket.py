@@ -7,6 +7,7 @@ import sys
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from multidict import CIMultiDict
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from picows.picows import WSCloseHandshake
 
@@ -29,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 _TEXT: Final = WSMsgType.TEXT
 _BINARY: Final = WSMsgType.BINARY
 _CLOSE: Final = WSMsgType.CLOSE
+
+_NO_HEADERS: Final = CIMultiDict[str]()
 
 # Up to here picows copies a frame into its own buffer; larger ones it hands to the transport by
 # reference to that buffer, which a later write in the same tick would overwrite.
@@ -107,6 +110,8 @@ class WebSocket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """The WebSocket is open: a new session, or a candidate for one."""
         self._picows = transport
+        # Read already; they would take two kilobytes for as long as the connection lives.
+        transport.request.headers = transport.response.headers = _NO_HEADERS
         if self._connection is None:
             self._connection = self._engine.open(self._address, self)
             return
