@@ -121,7 +121,9 @@ class Explorer:
         fresh = prey.fresh(self._rng)
         if not prey.corpus or self._rng.random() < 0.1:
             return fresh
-        case = fresh if self._rng.random() < 0.3 else self._rng.choice(prey.corpus)
+        # Small cases say as much as large ones, and are changed and run in less time.
+        kept = min(self._rng.choices(prey.corpus, k=3), key=lambda case: sum(map(len, case)))
+        case = fresh if self._rng.random() < 0.3 else kept
         return mutate(self._rng, case, self._rng.choice([fresh, *prey.corpus[-1:]]))
 
     def _keep(self, target: Target, case: Case, error: Exception) -> None:
