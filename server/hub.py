@@ -9,6 +9,7 @@ emitted to it meanwhile leaves in the next pass, in order, each member's share i
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ from server.sockets.deadlines import SLICE_S, Deadlines
 
 if TYPE_CHECKING:
     from server.sockets.socket import Socket
+
+_LOG = logging.getLogger(__name__)
 
 # Served within one tick: a hundred writes are a millisecond.
 MAX_SMALL_ROOM: Final = 100
@@ -361,11 +364,14 @@ class Hub:
         """One pass over a room's members, in which each gets all that waits; yields every few."""
         target.serving = tuple(target.waiting)
         target.waiting.clear()
-        for count, socket in enumerate(tuple(target.members), 1):
-            if socket in target.members:
-                _deliver(target, socket, target.serving)
-            if count % _STRIDE == 0:
-                yield
+        try:
+            for count, socket in enumerate(tuple(target.members), 1):
+                if socket in target.members:
+                    _deliver(target, socket, target.serving)
+                if count % _STRIDE == 0:
+                    yield
+        except Exception:  # noqa: BLE001 - an event that cannot be encoded must not end the others
+            _LOG.exception("a pass over the room %s was cut short", target.name)
         target.serving = ()
         target.busy = bool(target.waiting)
         if target.busy:

@@ -23,7 +23,7 @@ _PACKETS_PER_LOOK: Final = 64
 # How often a drain looks whether the peers have closed.
 _DRAIN_LOOK_S: Final = 0.01
 
-# A ping may be late by this part of the time for its pong.
+# A deadline of the heartbeat may be late by this part of the time for a pong.
 _MAX_LATENESS_PARTS: Final = 4
 
 HandlerFactory = Callable[[Connection], MessageHandler]
@@ -63,9 +63,7 @@ class Engine:
         self._dirty: list[Connection] = []
         self._flush_scheduled = False
         self.pings: Deadlines[Connection] = Deadlines(options.ping_interval_ms / 1000, self._ping)
-        self.pongs: Deadlines[Connection] = Deadlines(
-            options.ping_timeout_ms / 1000, lambda gone, _: gone.close(disconnects.PING_TIMEOUT)
-        )
+        self.pongs: Deadlines[Connection] = Deadlines(options.ping_timeout_ms / 1000, self._no_pong)
         self.upgrades: Deadlines[Connection] = Deadlines(
             options.upgrade_timeout_ms / 1000,
             lambda stuck, _: stuck.drop_candidate(disconnects.UPGRADE_TIMEOUT),
@@ -140,11 +138,21 @@ class Engine:
 
     def _ping(self, connection: Connection, due_at: float) -> None:
         connection.ping()
-        late_s = self._loop.time() - due_at
         # A little lateness of ours is not added to the peer's time, so that a session ends when its
-        # handshake says; but nobody is disconnected because this process stood still.
-        excused = late_s * _MAX_LATENESS_PARTS > self.options.ping_timeout_ms / 1000
-        self.pongs.add(connection, since=None if excused else due_at)
+        # handshake says.
+        self.pongs.add(connection, since=None if self._stood_still(due_at) else due_at)
+
+    def _no_pong(self, connection: Connection, due_at: float) -> None:
+        if self._stood_still(due_at):
+            # The pong may have come meanwhile, and lie unread.
+            self.pongs.add(connection)
+        else:
+            connection.close(disconnects.PING_TIMEOUT)
+
+    def _stood_still(self, due_at: float) -> bool:
+        """Nobody is disconnected because this process was busy or asleep."""
+        late_s = self._loop.time() - due_at
+        return late_s * _MAX_LATENESS_PARTS > self.options.ping_timeout_ms / 1000
 
     def run_heartbeats(self) -> None:
         """Send the pings and end the sessions that are due, though their timer is a little late."""

@@ -73,12 +73,12 @@ class EchoHandler:
         """Nothing is kept of a connection."""
 
 
-def options(path: str) -> SocketOptions:
+def options(path: str, ping_timeout_ms: int) -> SocketOptions:
     """The configuration that both suites name."""
     return SocketOptions(
         path=path,
         ping_interval_ms=300,
-        ping_timeout_ms=200,
+        ping_timeout_ms=ping_timeout_ms,
         max_payload_bytes=1_000_000,
         connect_timeout_ms=1_000,
     )
@@ -111,13 +111,14 @@ async def listening(engine: Engine, port: int, *, fallback: bool) -> AsyncIterat
         await runner.cleanup()
 
 
-async def serve(port: int, plain_engine: bool, fallback: bool) -> None:
+async def serve(arguments: argparse.Namespace) -> None:
     """Serve one of the suites until the process is ended."""
-    if plain_engine:
-        engine = Engine(options("/engine.io/"), EchoHandler)
+    if arguments.engine:
+        engine = Engine(options("/engine.io/", arguments.ping_timeout), EchoHandler)
     else:
-        engine = SocketServer(options("/socket.io/"), SuiteApplication()).engine
-    async with listening(engine, port, fallback=fallback):
+        chosen = options("/socket.io/", arguments.ping_timeout)
+        engine = SocketServer(chosen, SuiteApplication()).engine
+    async with listening(engine, arguments.port, fallback=arguments.fallback) as port:
         print(f"listening on {HOST}:{port}", flush=True)  # noqa: T201 - whoever started it waits for this
         await asyncio.Event().wait()
 
@@ -128,10 +129,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--engine", action="store_true", help="plain Engine.IO that echoes")
     parser.add_argument("--fallback", action="store_true", help="aiohttp's WebSocket only")
+    parser.add_argument("--ping-timeout", type=int, default=200, help="in ms; the suites want 200")
     arguments = parser.parse_args()
     # As Pitboss writes them: without a traceback for each request that is not HTTP.
     configure("warning", "text")
-    uvloop.run(serve(arguments.port, arguments.engine, arguments.fallback))
+    uvloop.run(serve(arguments))
 
 
 if __name__ == "__main__":

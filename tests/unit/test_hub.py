@@ -363,6 +363,31 @@ def test_large_rooms_take_turns_and_skip_is_kept() -> None:
     run(scenario())
 
 
+def test_an_event_that_cannot_be_delivered_ends_its_pass_and_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken(FakeSocket):
+        def deliver(self, event: Outgoing) -> None:
+            raise TypeError(f"{event.name} cannot be encoded")
+
+    async def scenario() -> None:
+        hub = Hub()
+        hub.join(cast(Socket, Broken()), "broken")
+        inside(hub, "broken", CROWD)
+        crowd = inside(hub, "room", CROWD)
+        hub.emit("/", "broken", "x", 1)
+        hub.emit("/", "room", "x", 1)
+        await asyncio.sleep(1)
+        hub.emit("/", "broken", "x", 2)
+        hub.emit("/", "room", "x", 2)
+        await asyncio.sleep(1)
+
+        assert all(socket.heard() == [1, 2] for socket in crowd)
+
+    run(scenario())
+    assert caplog.text.count("a pass over the room broken was cut short") == 2
+
+
 def test_what_waits_for_a_large_room_is_bounded() -> None:
     async def scenario() -> None:
         hub = Hub()
