@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -81,6 +82,20 @@ async def test_the_handshake(poller: Poller) -> None:
         "maxPayload": 131_072,
     }
     assert len(poller.sid) == 20
+
+
+async def test_nobody_is_disconnected_because_the_process_stood_still(
+    http: aiohttp.ClientSession,
+) -> None:
+    async with serve(SocketOptions(ping_interval_ms=50, ping_timeout_ms=100)) as served:
+        poller = Poller(http, served.url)
+        await poller.join()
+        await poller.hear_until(lambda packets: "2" in packets)
+        time.sleep(0.3)  # noqa: ASYNC251 - the server's loop is to stand still
+        assert await poller.post("3") == (200, "ok")
+        assert served.connections == 1
+        # A client that is away is disconnected all the same.
+        await served.until_ended("ping_timeout")
 
 
 async def test_packets_of_one_tick_share_an_answer(served: Served, poller: Poller) -> None:
