@@ -7,13 +7,14 @@ COMPILE := $(VENV)/bin/pip-compile --quiet --generate-hashes --strip-extras --al
 	--no-annotate --no-header --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	--resolver=backtracking
 
-.PHONY: help serve test check sim bench docs lock clean
+.PHONY: help serve test check sim fuzz bench docs lock clean
 
 help:
 	@echo "make serve          start Pitboss on 127.0.0.1:8080, with its own PostgreSQL in ./data"
 	@echo "make test           run every test"
 	@echo "make check          lint, formatting, types, import rules, tidiness"
 	@echo "make sim SEED=7     simulate one seed; without SEED, 500 of them"
+	@echo "make fuzz SEED=7    fuzz the parsers and live servers for ten minutes"
 	@echo "make bench          measure everything, briefly: about four minutes"
 	@echo "make docs           write docs/configuration.md and docs/errors.md from the code"
 	@echo "make lock           pin the packages of requirements*.in anew"
@@ -34,6 +35,9 @@ check: $(VENV)/.development
 
 sim: $(VENV)/.development
 	$(RUN) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds 500)
+
+fuzz: $(VENV)/.development
+	$(RUN) -m tests.fuzz --seconds 600 $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.development
 	$(RUN) -m benchmarks.bets --quick
