@@ -49,7 +49,18 @@ class Outgoing:
     it was made, on whatever clock its maker has.
     """
 
-    __slots__ = ("_encoded", "_epoch", "args", "at_s", "name", "namespace", "number", "size")
+    __slots__ = (
+        "_encoded",
+        "_epoch",
+        "args",
+        "at_s",
+        "holders",
+        "name",
+        "namespace",
+        "number",
+        "packets",
+        "size",
+    )
 
     def __init__(
         self,
@@ -65,8 +76,11 @@ class Outgoing:
         self.args = args
         self.number = number
         self.at_s = at_s
-        # In bytes, as it was first encoded; 0 before that.
+        # Engine.IO packets and their bytes, as it was first encoded; 0 before that.
+        self.packets = 0
         self.size = 0
+        # How many keep it, to send it again.
+        self.holders = 0
         self._epoch = epoch
         self._encoded: list[Encoded | None] = [None] * (2 * _WITH_OFFSET)
 
@@ -79,5 +93,6 @@ class Outgoing:
         args = (*self.args, f"{self._epoch}-{self.number}") if with_offset else self.args
         encoded = _PARSERS[form % _WITH_OFFSET].encode_event(self.namespace, self.name, args)
         self._encoded[form] = encoded
-        self.size = self.size or sum(map(len, encoded))
+        if not self.packets:
+            self.packets, self.size = len(encoded), sum(map(len, encoded))
         return encoded

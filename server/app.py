@@ -331,6 +331,7 @@ def _socket_options(settings: Settings) -> SocketOptions:
         max_connections_per_ip=settings.max_connections_per_ip,
         handshakes_per_second=settings.handshakes_per_second,
         recovery_ms=int(settings.recovery_seconds * 1_000),
+        max_awaited_per_owner=settings.max_connections_per_user,
         trusted_proxies=settings.trusted_proxies,
         allowed_origins=settings.allowed_origins,
     )

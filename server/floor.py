@@ -66,7 +66,8 @@ class Floor:
         self._check_connections(identity.user_id, socket, auth.get("pid"))
         budgets = self._allowance.of_user(identity.user_id, socket.address)
         socket.session = Caller(identity, socket.address, budgets, socket)
-        socket.owner = identity.user_id
+        # Whoever logs in again is another: logging out is final.
+        socket.owner = identity.session_id
         socket.join(f"user:{identity.user_id}")
         self._by_session.setdefault(identity.session_id, set()).add(socket)
         self._by_user.setdefault(identity.user_id, set()).add(socket)
@@ -104,6 +105,7 @@ class Floor:
         if socket is None or identity is None or not socket.connected:
             return
         _discard(self._by_session, before, socket)
+        socket.owner = identity.session_id
         if identity.session_id in self._ended:
             socket.disconnect(disconnects.SESSION_ENDED)
             return

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from protocol.errors import TOO_MANY_ROOMS, Failure
-from protocol.outgoing import Outgoing
+from protocol.outgoing import JSON, Outgoing, form
 from server.sockets.deadlines import SLICE_S, Deadlines
 
 if TYPE_CHECKING:
@@ -34,14 +34,15 @@ FULL_PASS_INTERVAL_S: Final = 1.0
 FULL_PASS_MEMBERS: Final = 10_000
 # State events: at most 20 a second for each key.
 UPDATE_INTERVAL_S: Final = 0.05
-# Events that wait for a large room's next pass, which begins within a second: nothing speaks to a
-# room this often. Past it the oldest is dropped and counted in `dropped`.
+# Events that wait for a large room's next pass. When there are as many it begins at once; while one
+# is under way the oldest volatile event is dropped, or else the oldest of all, and counted.
 MAX_WAITING: Final = 256
 # Newest states that a room keeps for members that come back: a player has one for each currency.
 # Past it the one that was new longest ago is forgotten.
 MAX_STATES: Final = 64
 # Tells the numbers of this process from those of an earlier one.
 _EPOCH_BYTES: Final = 6
+_PLAIN: Final = form(JSON, with_offset=False)
 # A player is in a few rooms, an operator in dozens. More: `Failure` too_many_rooms.
 MAX_ROOMS_PER_SOCKET: Final = 256
 
@@ -71,10 +72,12 @@ class Room:
         "awaited",
         "busy",
         "emitted",
+        "lost",
         "members",
         "name",
         "number",
         "recovering",
+        "rest",
         "rested_at",
         "serving",
         "states",
@@ -88,6 +91,8 @@ class Room:
         # Each with the order of the first emission that it has not got.
         self.members: dict[Socket, int] = {}
         self.emitted = 0
+        # The order of the newest emission that was dropped.
+        self.lost = -1
         # A list, as most rooms are a player's own and an empty deque takes half a kilobyte.
         self.waiting: list[Emission] = []
         # What the pass under way is serving.
@@ -95,6 +100,7 @@ class Room:
         # A pass is under way, or the room rests and something waits.
         self.busy = False
         self.rested_at = 0.0
+        self.rest: asyncio.TimerHandle | None = None
         # How many members may come back; for them the newest states are kept.
         self.recovering = 0
         # How many of them are away now.
@@ -147,6 +153,10 @@ class Hub:
     def number(self) -> int:
         """The number of the newest event that may have to be sent again."""
         return self._number
+
+    def now(self) -> float:
+        """The clock of events, in seconds."""
+        return self._loop.time()
 
     def outgoing(self, namespace: str, event: str, args: Sequence[object]) -> Outgoing:
         """An event with the next number."""
@@ -274,22 +284,36 @@ class Hub:
     def _emit_to_large(
         self, target: Room, event: Outgoing, skip: Socket | None, volatile: bool
     ) -> None:
+        # Whoever emits what cannot be encoded is to know it.
+        event.encoded(_PLAIN)
         if len(target.waiting) >= MAX_WAITING:
-            del target.waiting[0]
-            self.dropped += 1
+            self._drop_one(target)
         target.waiting.append(Emission(target.emitted, event, skip, volatile))
         target.emitted += 1
         if not target.busy:
             target.busy = True
             self._begin_pass_after_rest(target)
+        elif target.rest is not None and len(target.waiting) >= MAX_WAITING:
+            target.rest.cancel()
+            self._begin_pass(target)
+
+    def _drop_one(self, target: Room) -> None:
+        """Too much waits: drop what counts least."""
+        self.dropped += 1
+        for index, emission in enumerate(target.waiting):
+            if emission.volatile:
+                del target.waiting[index]
+                return
+        target.lost = target.waiting.pop(0).order
 
     def _begin_pass_after_rest(self, target: Room) -> None:
         if self._loop.time() < target.rested_at:
-            self._loop.call_at(target.rested_at, self._begin_pass, target)
+            target.rest = self._loop.call_at(target.rested_at, self._begin_pass, target)
         else:
             self._begin_pass(target)
 
     def _begin_pass(self, target: Room) -> None:
+        target.rest = None
         share = min(1.0, len(target.members) / FULL_PASS_MEMBERS)
         target.rested_at = self._loop.time() + share * FULL_PASS_INTERVAL_S
         self._passes.append(self._serve(target))
@@ -384,6 +408,8 @@ _DONE: Final = object()
 def _deliver(target: Room, socket: Socket, emissions: Sequence[Emission]) -> None:
     """Give a member of a large room what it has not got of some emissions, in one write."""
     first = target.members[socket]
+    if first <= target.lost and socket.history is not None:
+        socket.history.tear()
     for order, event, skip, volatile in emissions:
         if order < first or socket is skip:
             continue

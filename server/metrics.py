@@ -154,6 +154,7 @@ class NodeCollector(Collector):
             ("packets_out", counters.packets_out),
             ("bytes_in", counters.bytes_in),
             ("bytes_out", counters.bytes_out),
+            ("events_dropped", self._sockets.hub.dropped),
         ):
             yield CounterMetricFamily(f"pitboss_{name}", f"Total {name}.", value=value)
 

@@ -56,12 +56,10 @@ class Client:
             raise ProtocolViolation(disconnects.ATTACHMENT_MISSING)
         if self.parser is not outgoing.JSON:
             raise ProtocolViolation(disconnects.MALFORMED_PACKET)
-        packet = socketio.decode(message)
+        packet = socketio.decode(message, self._session)
         if isinstance(packet, Event):
             self._event(packet)
         elif isinstance(packet, Partial):
-            # Its namespace is judged now, so that strangers cannot make attachments pile up.
-            self._session.member(packet.namespace)
             self._partial = packet
         else:
             self._take(packet)
@@ -69,7 +67,7 @@ class Client:
     def binary(self, message: bytes) -> None:
         """Take an attachment, or a packet of the msgpack parser. Raises `ProtocolViolation`."""
         if self._speaks_msgpack():
-            self._take(msgpack_parser.decode(message))
+            self._take(msgpack_parser.decode(message, self._session))
             return
         if self._partial is None:
             raise ProtocolViolation(disconnects.ATTACHMENT_UNEXPECTED)
@@ -90,9 +88,7 @@ class Client:
             self._connect(packet)
         elif isinstance(packet, Disconnect):
             self._leave(packet.namespace)
-        else:
-            # Nothing of ours asks for acknowledgements yet; the reference ignores unknown ones too.
-            self._session.member(packet.namespace)
+        # Nothing of ours asks for acknowledgements yet; the reference ignores unknown ones too.
 
     def _event(self, packet: Event) -> None:
         socket = self._session.member(packet.namespace)
@@ -121,27 +117,28 @@ class Client:
 
     async def _join(self, socket: Socket, packet: Connect) -> None:
         """Ask the application, which may take a while; the outcome goes to the client."""
-        failure: Failure | None = None
         try:
             async with asyncio.timeout(self.server.options.connect_timeout_ms / 1000):
                 await self.server.application.connect(socket, packet.auth)
-        except Failure as refused:
-            failure = refused
+        except Failure as failure:
+            self._turned_away(socket, failure)
         except TimeoutError:
-            failure = Failure(OVERLOADED)
+            self._turned_away(socket, Failure(OVERLOADED))
         except asyncio.CancelledError:
             socket.ended()
             raise
         except Exception:  # noqa: BLE001 - the client is told that it is our fault
             _LOG.exception("the application failed to connect a socket")
-            failure = Failure(INTERNAL)
-        del self._connecting[packet.namespace]
-        if failure is None:
-            self._joined(socket, packet)
+            self._turned_away(socket, Failure(INTERNAL))
         else:
-            self._session.refuse(packet.namespace)
-            socket.ended()
-            self._refuse(packet.namespace, failure)
+            del self._connecting[packet.namespace]
+            self._joined(socket, packet)
+
+    def _turned_away(self, socket: Socket, failure: Failure) -> None:
+        del self._connecting[socket.namespace]
+        self._session.refuse(socket.namespace)
+        socket.ended()
+        self._refuse(socket.namespace, failure)
 
     def _joined(self, socket: Socket, packet: Connect) -> None:
         missed: Sequence[Outgoing] = ()
@@ -190,6 +187,13 @@ class Client:
             self.server.application.disconnected(socket, reason.name)
         except Exception:  # noqa: BLE001 - the other sockets still have to end
             _LOG.exception("the application failed on the end of a socket")
+        # It may know its socket in turn: they would stay until a garbage collection.
+        socket.session = None
+
+    def heartbeat(self) -> None:
+        """Let go of what is too old to be sent again."""
+        for socket in self._session.members():
+            self.server.recovery.heartbeat(socket)
 
     def closed(self, reason: DisconnectReason) -> None:
         """The connection has ended, and with it every namespace."""

@@ -1,13 +1,42 @@
 """What one socket was sent, for as long as it may have to be sent again."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from protocol.outgoing import Outgoing
 
-# Of one socket. A player is told a few things a second; who is told more, or is told so much, and
-# then is away for long, starts afresh. The oldest is forgotten first.
-MAX_EVENTS: Final = 1_024
-MAX_BYTES: Final = 262_144
+# No event has this number: what is missed after it is not known.
+_NOTHING: Final = -1
+
+
+class Bounds(NamedTuple):
+    """How much a history keeps: of one socket, and of all together, where it counts once."""
+
+    kept_s: float
+    packets: int
+    total_bytes: int
+    bytes: int
+
+
+class Shelf:
+    """All events that histories hold. A broadcast is held by many and takes its room once."""
+
+    __slots__ = ("bounds", "bytes")
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.bytes = 0
+
+    def hold(self, event: Outgoing) -> None:
+        """One history more has the event."""
+        if not event.holders:
+            self.bytes += event.size
+        event.holders += 1
+
+    def release(self, event: Outgoing) -> None:
+        """One history less has the event."""
+        event.holders -= 1
+        if not event.holders:
+            self.bytes -= event.size
 
 
 class History:
@@ -17,34 +46,54 @@ class History:
     nothing, however long ago it was.
     """
 
-    __slots__ = ("_began", "_bytes", "_events", "_forgotten", "_kept_s")
+    __slots__ = ("_began", "_bytes", "_events", "_forgotten", "_packets", "_shelf")
 
-    def __init__(self, began: int, kept_s: float) -> None:
+    def __init__(self, began: int, shelf: Shelf) -> None:
         # The numbers of events for this socket are greater.
         self._began = began
-        self._kept_s = kept_s
+        self._shelf = shelf
         self._events: list[Outgoing] = []
         self._bytes = 0
+        self._packets = 0
         self._forgotten: int | None = None
 
     def __contains__(self, event: Outgoing) -> bool:
         return event in self._events
 
     def add(self, event: Outgoing) -> None:
-        """One more was sent, or would have been if the client were here."""
+        """One more was sent, or would have been if the client were here. It has been encoded."""
         self._events.append(event)
         self._bytes += event.size
-        while self._events and (
-            self._events[0].at_s < event.at_s - self._kept_s
-            or len(self._events) > MAX_EVENTS
-            or self._bytes > MAX_BYTES
-        ):
+        self._packets += event.packets
+        shelf, bounds = self._shelf, self._shelf.bounds
+        shelf.hold(event)
+        self.forget_before(event.at_s - bounds.kept_s)
+        while self._bytes > bounds.bytes or self._packets > bounds.packets:
             self._forget_oldest()
+        if shelf.bytes > bounds.total_bytes:
+            self.clear()
+
+    def forget_before(self, at_s: float) -> None:
+        """Forget what was sent before a time, on the clock of the events."""
+        while self._events and self._events[0].at_s < at_s:
+            self._forget_oldest()
+
+    def clear(self) -> None:
+        """Forget everything that was sent so far."""
+        while self._events:
+            self._forget_oldest()
+
+    def tear(self) -> None:
+        """Something was for this socket and was not sent: who lacks it has missed too much."""
+        self.clear()
+        self._forgotten = _NOTHING
 
     def _forget_oldest(self) -> None:
         oldest = self._events.pop(0)
         self._bytes -= oldest.size
+        self._packets -= oldest.packets
         self._forgotten = oldest.number
+        self._shelf.release(oldest)
 
     def after(self, number: int | None) -> list[Outgoing] | None:
         """What a client has missed whose newest event was `number`; None if that is not known.

@@ -30,6 +30,8 @@ class SocketOptions:
     upgrade_timeout_ms: int = 10_000
     # How long a client that asked for it may be away and come back to what it missed.
     recovery_ms: int = 120_000
+    # Of one player, so that nobody takes the places of others; the oldest is awaited no longer.
+    max_awaited_per_owner: int = 20
     # How long a closing WebSocket may take to answer before it is cut off.
     close_timeout_ms: int = 2_000
     # Sessions, at 10 kB each when idle; more are told `overloaded`.

@@ -69,6 +69,9 @@ class EchoHandler:
         """Echo."""
         self._connection.send((Binary(message),))
 
+    def heartbeat(self) -> None:
+        """There is nothing to do meanwhile."""
+
     def closed(self, reason: DisconnectReason) -> None:
         """Nothing is kept of a connection."""
 

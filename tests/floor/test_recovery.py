@@ -85,6 +85,19 @@ async def test_nobody_comes_back_as_somebody_else(house: House) -> None:
         assert his.sid != hers.sid
 
 
+async def test_logging_out_is_final_also_for_who_is_away(house: House) -> None:
+    ann = await house.register("ann")
+    async with seated(house, ann) as first:
+        pass
+    await noticed(house)
+    await ann.http("POST", "/auth/logout")
+    login = {"login": "ann", "password": "correct horse"}
+    _status, answer = await house.http("POST", "/auth/login", login)
+    ann.token = answer["data"]["access_token"]
+    async with seated(house, ann, pid=first.pid) as second:
+        assert second.pid != first.pid
+
+
 @pytest.mark.parametrize("options", [{"max_connections_per_user": 1}])
 async def test_who_comes_back_is_not_counted_twice(house: House) -> None:
     ann = await house.guest()

@@ -3,14 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from protocol import disconnects
+from protocol.outgoing import JSON
+from server import hub as hub_module
 from server.hub import UPDATE_INTERVAL_S
+from server.sockets.client import Client
 from server.sockets.options import SocketOptions
+from server.sockets.server import SocketServer
+from server.sockets.socket import Socket
 from tests.sockets.application import Served, serve
 from tests.sockets.raw import Door, RawSocket, session
 
@@ -171,6 +176,21 @@ async def test_a_client_is_back_before_the_server_misses_it(served: Served) -> N
     assert served.application.ends[0] == ("/", "taken_over")
 
 
+async def test_taking_one_namespace_over_loses_nothing_of_another(served: Served) -> None:
+    hub = served.server.hub
+    async with come(served, {**RECOVER, "quiet": True}) as first:
+        auth = msgspec.json.encode({**RECOVER, "quiet": True}).decode()
+        first.socket.text(f"40/chat,{auth}")
+        chat = msgspec.json.decode((await first.socket.packet()).removeprefix("40/chat,"))
+        async with come(served, first.again(quiet=True)) as second:
+            hub.emit("/chat", "table", "said", {"n": 1})
+            auth = msgspec.json.encode({**RECOVER, "quiet": True, "pid": chat["pid"]}).decode()
+            second.socket.text(f"40/chat,{auth}")
+            again = msgspec.json.decode((await second.socket.packet()).removeprefix("40/chat,"))
+            assert again == chat
+            assert (await second.socket.packet()).startswith('42/chat,["said",{"n":1},')
+
+
 async def test_rooms_come_back_also_those_joined_later(served: Served) -> None:
     async with come(served, {"recover": True, "quiet": True}) as first:
         first.socket.text('42["join","table"]')
@@ -241,11 +261,23 @@ async def test_made_up_ids_and_offsets_start_afresh(served: Served, pid: Any, of
         assert (await comer.event())[0] == "welcome"
 
 
+@pytest.mark.parametrize("offset", ["text of an event", "-", "7", 7, "0-99999999999999999999"])
+async def test_what_is_no_offset_says_nothing_of_what_has_come(served: Served, offset: Any) -> None:
+    async with come(served, {**RECOVER, "quiet": True}) as first:
+        say(served, 1)
+        await first.event()
+    await left(served)
+
+    async with come(served, first.again(quiet=True, offset=offset)) as second:
+        assert second.pid != first.pid
+    assert served.server.recovery.outcomes == {"forgotten": 1}
+
+
 async def test_an_offset_with_another_epoch_counts_as_none(served: Served) -> None:
     async with come(served, {**RECOVER, "quiet": True}) as first:
         say(served, 1)
         await first.event()
-        first.offset = "another-1"
+        first.offset = "0123456789ab-1"
     await left(served)
 
     async with come(served, first.again(quiet=True)) as second:
@@ -368,20 +400,90 @@ async def test_a_namespace_comes_back_alone(served: Served) -> None:
 
 
 async def test_a_large_room_s_pass_owes_nothing_to_who_comes_back_during_it(
-    served: Served,
+    served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crowd = 150
+    # One slice serves a few members, so that a pass takes a while.
+    monkeypatch.setattr(hub_module, "SLICE_S", 0.0)
+    crowd = 600
     async with come(served, {**RECOVER, "quiet": True}) as first:
         pass
     await left(served)
-    fillers = [come(served, {"rooms": ["table"], "quiet": True}) for _ in range(crowd)]
-    for filler in fillers:
-        await filler.__aenter__()
-    say(served, 1)
-    say(served, 2)
-    async with come(served, first.again(quiet=True)) as second:
-        say(served, 3)
-        assert [await second.event() for _ in range(3)] == said(1, 2, 3)
-        say(served, 4)
-        assert await second.event() == said(4)[0]
-    await asyncio.gather(*(filler.__aexit__(None, None, None) for filler in fillers))
+    hub = served.server.hub
+    for number in range(crowd):
+        filler = Socket(cast(Client, _Filler(served.server)), "/", f"filler {number}")
+        filler.join("table")
+    async with session(served.port) as socket:
+        auth = msgspec.json.encode(first.again(linger_s=0.0, quiet=True)).decode()
+        socket.text("40" + auth)
+        await served.until(lambda: served.application.asked == 2)
+        say(served, 1)
+        packet = await socket.packet()
+        second = Comer(socket, msgspec.json.decode(packet[2:]))
+        assert second.pid == first.pid
+        say(served, 2)
+        assert [await second.event() for _ in range(2)] == said(1, 2)
+    assert len(hub.sockets_of("/", "table")) > crowd
+
+
+class _Filler:
+    """As much of a client as a socket needs that hears nothing."""
+
+    parser = JSON
+
+    def __init__(self, server: SocketServer) -> None:
+        self.server = server
+        self.connection = self
+
+    writable = False
+
+    def send(self, _packets: object) -> None:
+        """Nobody is there."""
+
+    def flush(self) -> None:
+        """Nobody is there."""
+
+
+async def test_one_owner_cannot_take_the_places_of_others() -> None:
+    async with serve(SocketOptions(max_connections=10, max_awaited_per_owner=2)) as served:
+        async with come(served, {**RECOVER, "owner": "honest"}) as honest:
+            await honest.event()
+        await left(served)
+        greedy = []
+        for _ in range(15):
+            async with come(served, {**RECOVER, "owner": "greedy"}) as comer:
+                await comer.event()
+            await left(served)
+            greedy.append(comer)
+        assert served.server.recovery.absent == 3
+
+        async with come(served, greedy[-3].again(owner="greedy")) as fresh:
+            assert fresh.pid != greedy[-3].pid
+        async with come(served, greedy[-1].again(owner="greedy")) as known:
+            assert known.pid == greedy[-1].pid
+        async with come(served, honest.again(owner="honest")) as back:
+            assert back.pid == honest.pid
+
+
+async def test_more_than_may_wait_is_not_sent_again() -> None:
+    """A client that could only be cut off for it would come back for ever."""
+    options = SocketOptions(max_outbound_bytes=10_000, max_outbound_packets=20)
+    async with serve(options) as served:
+        for size, number, recovered in ((100, 10, True), (100, 11, False), (1_500, 4, False)):
+            async with come(served, {**RECOVER, "quiet": True}) as first:
+                pass
+            await left(served)
+            for _ in range(number):
+                served.server.hub.emit("/", "table", "said", {"text": "x" * size})
+            async with come(served, first.again(quiet=True)) as second:
+                assert (second.pid == first.pid) is recovered
+            await left(served)
+
+
+async def test_a_slow_consumer_may_come_back() -> None:
+    options = SocketOptions(max_outbound_bytes=200_000, close_timeout_ms=200)
+    async with serve(options) as served, come(served, {**RECOVER, "quiet": True}) as slow:
+        slow.socket.reader._transport.pause_reading()  # type: ignore[attr-defined] # of a StreamReader
+        while not served.server.counters.disconnects["slow_consumer"]:
+            served.server.hub.emit("/", "table", "said", "x" * 50_000)
+            await asyncio.sleep(0)
+        assert served.server.recovery.absent == 1

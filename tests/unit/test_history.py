@@ -1,20 +1,20 @@
 """What a socket was sent, and what a client that comes back has missed of it."""
 
 from protocol.outgoing import Outgoing
-from server.sockets.history import MAX_BYTES, MAX_EVENTS, History
+from server.sockets.history import Bounds, History, Shelf
 
-KEPT_S = 165.0
+BOUNDS = Bounds(kept_s=165.0, packets=1_000, bytes=100_000, total_bytes=150_000)
 BEGAN = 100
 
 
-def event(number: int, at_s: float = 0.0, size: int = 10) -> Outgoing:
+def event(number: int, at_s: float = 0.0, size: int = 10, packets: int = 1) -> Outgoing:
     outgoing = Outgoing("/", "x", (), number, "e", at_s)
-    outgoing.size = size
+    outgoing.size, outgoing.packets = size, packets
     return outgoing
 
 
-def history(*events: Outgoing) -> History:
-    made = History(BEGAN, KEPT_S)
+def history(*events: Outgoing, shelf: Shelf | None = None) -> History:
+    made = History(BEGAN, shelf or Shelf(BOUNDS))
     for one in events:
         made.add(one)
     return made
@@ -63,26 +63,60 @@ def test_a_quiet_connection_of_hours_has_missed_nothing() -> None:
 
 
 def test_old_events_are_forgotten_and_recent_ones_are_not() -> None:
-    sent = history(event(101, at_s=0), event(102, at_s=1), event(103, at_s=KEPT_S + 0.5))
+    sent = history(event(101, at_s=0), event(102, at_s=1), event(103, at_s=BOUNDS.kept_s + 0.5))
 
     assert numbers(sent.after(101)) == [102, 103]
     assert sent.after(None) is None
 
+    sent.forget_before(2)
+    assert numbers(sent.after(102)) == [103]
+    assert sent.after(101) is None
 
-def test_events_are_bounded_in_number() -> None:
-    sent = history(*(event(BEGAN + 1 + index) for index in range(MAX_EVENTS + 2)))
 
+def test_events_are_bounded_in_packets() -> None:
+    sent = history(*(event(BEGAN + 1 + index) for index in range(BOUNDS.packets + 2)))
     assert sent.after(BEGAN + 1) is None
     missed = sent.after(BEGAN + 2)
     assert missed is not None
-    assert len(missed) == MAX_EVENTS
+    assert len(missed) == BOUNDS.packets
+
+    sent.add(event(5_000, packets=BOUNDS.packets - 1))
+    assert len(sent.after(BEGAN + BOUNDS.packets + 1) or ()) == 2
 
 
 def test_events_are_bounded_in_bytes() -> None:
-    half = MAX_BYTES // 2
+    half = BOUNDS.bytes // 2
     sent = history(event(101, size=half), event(102, size=half), event(103, size=1))
     assert numbers(sent.after(101)) == [102, 103]
 
-    sent.add(event(104, size=MAX_BYTES + 1))
+    sent.add(event(104, size=BOUNDS.bytes + 1))
     assert sent.after(103) is None
     assert sent.after(104) == []
+
+
+def test_all_histories_are_bounded_together_and_what_they_share_counts_once() -> None:
+    shelf = Shelf(BOUNDS)
+    shared = event(101, size=BOUNDS.bytes)
+    several = [history(shared, shelf=shelf) for _ in range(5)]
+    assert shelf.bytes == BOUNDS.bytes
+
+    own = event(102, size=BOUNDS.total_bytes - BOUNDS.bytes + 1)
+    several[0].add(own)
+    assert several[0].after(101) is None, "who asks for too much keeps nothing"
+    assert several[0].after(102) == []
+    assert several[1].after(None) == [shared]
+    for one in several:
+        one.clear()
+    assert shelf.bytes == 0
+
+
+def test_a_gap_cannot_be_bridged() -> None:
+    sent = history(event(101), event(102))
+    sent.tear()
+    assert sent.after(None) is None
+    assert sent.after(102) is None
+
+    sent.add(event(104))
+    sent.add(event(105))
+    assert sent.after(102) is None
+    assert numbers(sent.after(104)) == [105]

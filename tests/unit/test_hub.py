@@ -17,6 +17,7 @@ from server.hub import (
     Hub,
 )
 from server.sockets.deadlines import SLICE_S
+from server.sockets.history import Bounds, History, Shelf
 from server.sockets.socket import Socket
 from tests.unit.virtual_loop import run, virtual_loop
 
@@ -398,6 +399,77 @@ def test_what_waits_for_a_large_room_is_bounded() -> None:
 
         assert hub.dropped == 5
         assert crowd[0].heard() == list(range(5, MAX_WAITING + 5))
+
+    run(scenario())
+
+
+def test_volatile_events_are_dropped_first() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        crowd = inside(hub, "room", CROWD)
+        for number in range(MAX_WAITING - 2):
+            hub.emit("/", "room", "x", number)
+        for number in (-1, -2):
+            hub.emit("/", "room", "tick", number, volatile=True)
+        hub.emit("/", "room", "x", MAX_WAITING - 2)
+        await asyncio.sleep(10)
+
+        assert hub.dropped == 1
+        assert crowd[0].heard() == [*range(MAX_WAITING - 2), -2, MAX_WAITING - 2]
+
+    run(scenario())
+
+
+def test_a_room_that_is_told_much_does_not_rest() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        crowd = inside(hub, "room", CROWD)
+        hub.emit("/", "room", "x", -1)
+        await asyncio.sleep(0)
+        for number in range(MAX_WAITING):
+            hub.emit("/", "room", "x", number)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert crowd[0].heard() == [-1, *range(MAX_WAITING)]
+        for number in range(MAX_WAITING):
+            hub.emit("/", "room", "x", number)
+        await asyncio.sleep(10)
+
+        assert hub.dropped == 0
+        assert len(crowd[0].heard()) == 1 + 2 * MAX_WAITING
+
+    run(scenario())
+
+
+def test_a_recoverable_member_s_history_has_a_gap_where_an_event_was_dropped() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        crowd = inside(hub, "room", CROWD)
+        crowd[0].history = history = History(0, Shelf(Bounds(60, 1_000, 100_000, 100_000)))
+        for number in range(MAX_WAITING):
+            hub.emit("/", "room", "x", number)
+        await asyncio.sleep(10)
+        assert history.after(None) is not None
+
+        for number in range(MAX_WAITING + 1):
+            hub.emit("/", "room", "x", number)
+        await asyncio.sleep(10)
+        assert history.after(None) is None
+
+    run(scenario())
+
+
+def test_what_cannot_be_encoded_is_refused_and_nothing_else_is_lost() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        crowd = inside(hub, "room", CROWD)
+        hub.emit("/", "room", "x", 1)
+        with pytest.raises(TypeError):
+            hub.emit("/", "room", "x", object())
+        hub.emit("/", "room", "x", 2)
+        await asyncio.sleep(10)
+
+        assert all(socket.heard() == [1, 2] for socket in crowd)
 
     run(scenario())
 
