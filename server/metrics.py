@@ -141,6 +141,7 @@ class NodeCollector(Collector):
         yield _gauge("pitboss_sockets", "Joined namespaces.", self._sockets.sockets)
         recovery = self._sockets.recovery
         yield _gauge("pitboss_sockets_awaited", "Lost, and may come back.", recovery.absent)
+        yield _gauge("pitboss_history_bytes", "Events kept for them.", recovery.held_bytes)
         yield _labelled(
             CounterMetricFamily,
             "pitboss_recoveries",

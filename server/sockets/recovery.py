@@ -98,6 +98,11 @@ class Recovery:
         """How many sockets are awaited."""
         return len(self._absent)
 
+    @property
+    def held_bytes(self) -> int:
+        """What all histories hold; a broadcast counts once."""
+        return self._shelf.bytes
+
     def begin(self) -> History:
         """The history of a socket that is connecting."""
         return History(self._hub.number, self._shelf)
@@ -159,7 +164,6 @@ class Recovery:
             return False
         if reason not in _TEMPORARY:
             self._by_pid.pop(socket.pid, None)
-            socket.history.clear()
             return False
         self._make_place(socket)
         self._absent.add(socket)
@@ -179,8 +183,6 @@ class Recovery:
         """Await a socket no longer."""
         self._await_no_longer(socket)
         del self._by_pid[socket.pid]
-        assert socket.history is not None
-        socket.history.clear()
         socket.ended()
 
     def _await_no_longer(self, socket: Socket) -> None:

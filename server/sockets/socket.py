@@ -167,6 +167,8 @@ class Socket:
     def inherit(self, former: Socket) -> None:
         """Go on as the socket that the client had before."""
         assert former.history is not None
+        assert self.history is not None
+        self.history.clear()
         self.id, self.pid, self.history = former.id, former.pid, former.history
         for event in self._early or ():
             if event.number is not None and event not in self.history:
@@ -184,6 +186,8 @@ class Socket:
         self.connected = False
         self._early = None
         self.hub.leave_all(self)
+        if self.history is not None:
+            self.history.clear()
 
 
 class Ack:

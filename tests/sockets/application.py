@@ -54,6 +54,8 @@ class RecordingApplication:
         socket.owner = auth.get("owner")
         if "linger_s" in auth:
             await asyncio.sleep(auth["linger_s"])
+        if "fail_late" in auth:
+            raise Failure(TOKEN_INVALID)
         self.sockets.append(socket)
         if not auth.get("quiet"):
             socket.emit("welcome", {"namespace": socket.namespace, "auth": auth})

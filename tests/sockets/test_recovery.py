@@ -17,7 +17,7 @@ from server.sockets.options import SocketOptions
 from server.sockets.server import SocketServer
 from server.sockets.socket import Socket
 from tests.sockets.application import Served, serve
-from tests.sockets.raw import Door, RawSocket, session
+from tests.sockets.raw import TEXT, Door, RawSocket, session
 
 Auth = dict[str, Any]
 
@@ -368,6 +368,31 @@ async def test_what_is_said_while_a_client_is_let_in_again_comes_once(served: Se
     async with come(served, first.again(quiet=True)) as third:
         heard = [await third.event() for _ in range(4)]
         assert [one for one in heard if one[0] == "said"] == said(1, 2, 3)
+        assert served.server.recovery.held_bytes > 0
+        third.socket.text("41")
+        await served.until(lambda: served.server.recovery.held_bytes == 0)
+
+
+async def test_a_socket_that_is_refused_leaves_nothing_behind(served: Served) -> None:
+    async with session(served.port) as socket:
+        auth = {**RECOVER, "linger_s": 0.05, "fail_late": True}
+        socket.text("40" + msgspec.json.encode(auth).decode())
+        await served.until(lambda: served.server.hub.sockets_of("/", "table"))
+        say(served, 1)
+        assert served.server.recovery.held_bytes > 0
+        assert (await socket.packet()).startswith("44{")
+        assert served.server.recovery.held_bytes == 0
+
+
+async def test_what_is_too_old_is_forgotten_with_the_heartbeat() -> None:
+    times = SocketOptions(recovery_ms=20, ping_interval_ms=50, ping_timeout_ms=200)
+    async with serve(times) as served, come(served, {**RECOVER, "quiet": True}) as comer:
+        say(served, 1)
+        assert served.server.recovery.held_bytes > 0
+        while served.server.recovery.held_bytes:
+            if await comer.socket.frame() == (TEXT, b"2"):
+                comer.socket.text("3")
+        assert served.connections == 1
 
 
 async def test_who_is_awaited_is_bounded_and_the_oldest_goes_first() -> None:
