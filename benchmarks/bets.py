@@ -17,13 +17,13 @@ import uvloop
 
 from benchmarks import machine, results
 from benchmarks.ledger import LedgerError, audit, check_rows
-from benchmarks.measurement import Measurement, MeasurementError, measure
+from benchmarks.measurement import Measurement, MeasurementError, measure, meter_of
 from benchmarks.plan import Plan
-from benchmarks.players import CURRENCY, EnlistError, enlist
+from benchmarks.players import BET, EnlistError, enlist
 from benchmarks.report import markdown
 from benchmarks.series import Series
 from benchmarks.server_process import Server, ServerError, own_server
-from benchmarks.usage import Meter, postmaster_pid
+from benchmarks.usage import Meter
 from benchmarks.worker import WorkerError
 
 BETS_PER_MESSAGE: Final = {"single": 1, "batch": 100}
@@ -32,8 +32,6 @@ BETS_PER_MESSAGE: Final = {"single": 1, "batch": 100}
 _DEPTH: Final = {"single": 8, "batch": 1}
 # Loads of the open loop, as shares of what the closed loop reached.
 _SHARES: Final = (0.25, 0.5, 0.75, 0.9)
-# What the faucet gives covers ten thousand bets even if all are lost.
-BET: Final = {"stake": 10, "currency": CURRENCY, "target": 5_000, "direction": "over"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,22 +139,14 @@ async def _server(given: Server | None) -> AsyncIterator[Server]:
         yield server
 
 
-async def _meter(server: Server) -> Meter:
-    """The meter of a server here; processes of other machines cannot be read."""
-    postmaster = None
-    if server.pid is not None and server.database_url is not None:
-        postmaster = await postmaster_pid(server.database_url)
-    return Meter(server.pid, postmaster)
-
-
 async def bench(options: Options, given: Server | None, file: Path | None) -> str:
     """Run everything, write the results to `file`, and return the report."""
     async with _server(given) as server:
         about = await machine.describe(server.database_url, server.data_dir)
-        runs = Bench(options, server, await _meter(server))
+        runs = Bench(options, server, await meter_of(server))
         series = await runs.run()
         notes = await runs.notes()
-    results.write("bets", about, [one.figures() for one in series], notes, file)
+    results.write(file, about, [one.figures() for one in series], notes)
     return markdown(about, series, notes)
 
 
@@ -205,6 +195,7 @@ def main(
     )
     environment = {} if database_url is None else {"DATABASE_URL": database_url}
     given = None if url is None else Server(url, server_pid, database_url, None, environment)
+    file = results.place("bets", file, quick=quick)
     try:
         print(uvloop.run(bench(options, given, file)))
     except (EnlistError, LedgerError, MeasurementError, ServerError, WorkerError) as error:

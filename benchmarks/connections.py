@@ -30,8 +30,9 @@ from benchmarks.worker import WorkerError, worker
 SERVER: Final = "Pitboss, players"
 LAYER: Final = "socket layer alone"
 # Who connects and leaves before anything is measured, so that what a first client makes a server
-# load and allocate counts for nobody.
-_WARM_UP: Final = 200
+# load and allocate counts for nobody. A handful: the memory of those who left is used again, and
+# would make those who come look smaller.
+_WARM_UP: Final = 8
 # Until their sessions have ended and the server has nothing to do.
 _LEAVE_S: Final = 3.0
 
@@ -244,7 +245,7 @@ async def bench(options: Options, file: Path | None) -> str:
     about = await machine.describe(None, None)
     series = await measure(options)
     notes = notes_of(options)
-    results.write("connections", about, [one.figures() for one in series], notes, file)
+    results.write(file, about, [one.figures() for one in series], notes)
     return markdown(about, series, notes)
 
 
@@ -263,6 +264,7 @@ def main(quick: bool, file: Path | None, sizes: tuple[int, ...], repeats: int) -
         settle_heartbeats=1,
         measured_heartbeats=2,
     )
+    file = results.place("connections", file, quick=quick)
     try:
         raise_file_limit(max(options.sizes))
         print(uvloop.run(bench(options, file)))

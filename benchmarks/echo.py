@@ -241,7 +241,7 @@ async def bench(options: Options, file: Path | None) -> str:
         about |= await node_versions()
     every = await measure(options)
     notes = notes_of(every)
-    results.write("echo", about, [one.figures() for one in every], notes, file)
+    results.write(file, about, [one.figures() for one in every], notes)
     return markdown(about, every, notes)
 
 
@@ -258,6 +258,7 @@ def main(quick: bool, file: Path | None, rounds: int | None, seconds: float | No
         warm_up_s=0.3 if quick else 1.0,
         window_s=seconds or (1.0 if quick else 4.0),
     )
+    file = results.place("echo", file, quick=quick)
     try:
         print(uvloop.run(bench(options, file)))
     except (PeerError, WorkerError) as error:

@@ -18,16 +18,13 @@ import click
 import uvloop
 
 from benchmarks import fanout_server, machine, results
-from benchmarks.bets import BET
 from benchmarks.crowd import raise_file_limit
 from benchmarks.deliveries import Publication
 from benchmarks.line import LineError
-from benchmarks.measurement import Measurement, MeasurementError, measure
-from benchmarks.plan import Plan
-from benchmarks.players import EnlistError, enlist
+from benchmarks.measurement import Measurement, MeasurementError, measure, meter_of
+from benchmarks.players import MARGIN_S, EnlistError, enlist, steady
 from benchmarks.server_process import Server, ServerError, Storage, own_storage, serving
 from benchmarks.spread import Spread, spread
-from benchmarks.usage import Meter, postmaster_pid
 from benchmarks.watch import JOINED, WatchOutcome, WatchPlan
 from benchmarks.worker import WorkerError, worker
 
@@ -36,8 +33,6 @@ from benchmarks.worker import WorkerError, worker
 _INTERVALS_S: Final = {10: 0.02, 100: 0.05, 1_000: 0.25, 10_000: 1.25}
 # Players who bet, one socket each.
 _BETTORS: Final = 32
-# After the first broadcast and after the last, so that a window has whole ones only.
-_MARGIN_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +164,10 @@ class Bench:
 
     async def _once(self, server: Server, tokens: list[str], series: Series) -> Fanout:
         assert server.pid is not None
-        assert server.database_url is not None
-        meter = Meter(server.pid, await postmaster_pid(server.database_url))
-        bettors = [player.token for player in await enlist(server.url, _BETTORS)]
-        plan = self._plan(server.url, bettors)
+        meter = await meter_of(server)
+        options = self._options
+        bettors = await enlist(server.url, _BETTORS)
+        plan = steady(server.url, bettors, options.bets_per_second, options.window_s)
         auths = [{"token": token, "watch": "yes"} for token in tokens]
         async with worker("benchmarks.watch", WatchPlan(server.url, auths)) as crowd:
             await crowd.expect(JOINED)
@@ -180,25 +175,11 @@ class Bench:
             os.kill(server.pid, fanout_server.START)
             busy = await measure(plan, meter)
             os.kill(server.pid, fanout_server.STOP)
-            await asyncio.sleep(_MARGIN_S)
+            await asyncio.sleep(MARGIN_S)
             outcome = await crowd.outcome(WatchOutcome)
         check(outcome.publications, len(tokens))
         return Fanout(
             len(tokens), series.interval_s, quiet, busy, outcome.publications, outcome.cpu_s
-        )
-
-    def _plan(self, url: str, tokens: list[str]) -> Plan:
-        options = self._options
-        return Plan(
-            url=url,
-            tokens=tokens,
-            bet=BET,
-            bets_per_message=1,
-            depth=1,
-            messages_per_second=options.bets_per_second,
-            warm_up_s=_MARGIN_S,
-            window_s=options.window_s,
-            seed=1,
         )
 
 
@@ -276,7 +257,7 @@ async def bench(options: Options, file: Path | None) -> str:
         about = await machine.describe(storage.database_url, storage.data_dir)
         series = await Bench(options, storage).run()
     notes = notes_of(options)
-    results.write("fanout", about, [one.figures() for one in series], notes, file)
+    results.write(file, about, [one.figures() for one in series], notes)
     return markdown(about, series, notes)
 
 
@@ -306,6 +287,7 @@ def main(
         window_s=seconds or (2.0 if quick else 10.0),
         repeats=repeats or (1 if quick else 5),
     )
+    file = results.place("fanout", file, quick=quick)
     try:
         raise_file_limit(max(options.sizes) + _BETTORS)
         print(uvloop.run(bench(options, file)))

@@ -1,5 +1,6 @@
 """One run of a generator against a server, and the figures that follow from it."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -7,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.histogram import Histogram
 from benchmarks.plan import Outcome, Plan
-from benchmarks.usage import Meter, Usage
+from benchmarks.server_process import Server
+from benchmarks.usage import Meter, Usage, postmaster_pid
 from benchmarks.worker import BEGIN, END, Worker, worker
 
 
@@ -57,26 +59,45 @@ class Measurement:
         return Histogram.from_sparse(self.outcome.lateness, self.outcome.lateness_max_ns)
 
 
-async def measure(plan: Plan, meter: Meter) -> Measurement:
+async def meter_of(server: Server) -> Meter:
+    """The meter of a server here; processes of other machines cannot be read."""
+    postmaster = None
+    if server.pid is not None and server.database_url is not None:
+        postmaster = await postmaster_pid(server.database_url)
+    return Meter(server.pid, postmaster)
+
+
+async def _nothing() -> None:
+    pass
+
+
+async def measure(
+    plan: Plan, meter: Meter, meanwhile: Callable[[], Awaitable[None]] = _nothing
+) -> Measurement:
     """Run the plan in a generator's process and read the meters at both ends of its window.
+
+    `meanwhile` starts what else is to happen from the window's beginning.
 
     Raises:
         WorkerError: The generator failed.
         MeasurementError: The server refused bets.
     """
     async with worker("benchmarks.generator", plan) as generator:
-        measured = await _watch(generator, plan, meter)
+        measured = await _watch(generator, plan, meter, meanwhile)
     refused = measured.outcome.refused
     if refused or not measured.outcome.bets:
         raise MeasurementError(f"bets settled: {measured.outcome.bets}; refused: {refused}")
     return measured
 
 
-async def _watch(generator: Worker, plan: Plan, meter: Meter) -> Measurement:
+async def _watch(
+    generator: Worker, plan: Plan, meter: Meter, meanwhile: Callable[[], Awaitable[None]]
+) -> Measurement:
     async with aiohttp.ClientSession() as http:
         await generator.expect(BEGIN)
         before = meter.read()
         commits_before, rows_before = await _commits(http, plan.url)
+        await meanwhile()
         await generator.expect(END)
         usage = meter.read().since(before)
         commits, rows = await _commits(http, plan.url)

@@ -1,13 +1,20 @@
-"""The players of a run: guests with play credits."""
+"""The players of a run, guests with play credits, and what they bet."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import uuid4
 
 import aiohttp
 
+from benchmarks.plan import Plan
+
 CURRENCY: Final = "PLAY"
+# What the faucet gives covers ten thousand bets even if all are lost.
+BET: Final = {"stake": 10, "currency": CURRENCY, "target": 5_000, "direction": "over"}
+# Before the window of steady bets, so that it has whole ones only of whatever goes on besides.
+MARGIN_S: Final = 1.0
 # Sign-ups at a time: each is a transaction of its own.
 _AT_A_TIME: Final = 16
 
@@ -41,6 +48,21 @@ async def enlist(url: str, count: int, *, funded: bool = True) -> list[Player]:
                 return player
 
         return await asyncio.gather(*(one() for _ in range(count)))
+
+
+def steady(url: str, players: Sequence[Player], per_second: float, window_s: float) -> Plan:
+    """Single bets that arrive at a steady rate, to be placed while something else goes on."""
+    return Plan(
+        url=url,
+        tokens=[player.token for player in players],
+        bet=BET,
+        bets_per_message=1,
+        depth=1,
+        messages_per_second=per_second,
+        warm_up_s=MARGIN_S,
+        window_s=window_s,
+        seed=1,
+    )
 
 
 async def _guest(http: aiohttp.ClientSession) -> Player:

@@ -10,16 +10,25 @@ import msgspec
 _FOLDER: Final = Path(__file__).parent / "results"
 
 
+def place(name: str, asked: Path | None, *, quick: bool) -> Path | None:
+    """The file for the results of the benchmark `name`: the one asked for, or a dated one.
+
+    A quick run's figures are not worth a dated one.
+    """
+    if asked is not None or quick:
+        return asked
+    return _FOLDER / time.strftime(f"{name}-%Y-%m-%d-%H%M%S.json", time.gmtime())
+
+
 def write(
-    name: str,
+    file: Path | None,
     machine: dict[str, Any],
     series: Sequence[dict[str, Any]],
     notes: Sequence[str],
-    file: Path | None,
 ) -> None:
-    """Write the results of the benchmark `name` to `file`, or to a dated one among the others."""
+    """Write the results, if there is a file for them."""
     if file is None:
-        file = _FOLDER / time.strftime(f"{name}-%Y-%m-%d-%H%M%S.json", time.gmtime())
+        return
     results = {"machine": machine, "series": series, "notes": notes}
     file.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
 
