@@ -80,10 +80,12 @@ class NodeCommands:
 
     def _connection(self, asked: GetConnections, connection: Connection) -> ConnectionEntry | None:
         """A connection's row, None if it is not asked for, or has ended since the page began."""
+        if connection.ended is not None:
+            return None
         client = connection.handler
         assert isinstance(client, Client)
         sockets = client.sockets()
-        if connection.ended is not None or not _is_asked_for(asked, connection, sockets):
+        if not _is_asked_for(asked, connection, sockets):
             return None
         age_s = self._sockets.engine.now() - connection.opened_at_s
         return ConnectionEntry(

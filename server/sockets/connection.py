@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from protocol import disconnects, engineio
 from protocol.disconnects import DisconnectReason, ProtocolViolation
@@ -52,8 +52,51 @@ class MessageHandler(Protocol):
     def binary(self, message: bytes) -> None:
         """A binary message."""
 
+    def heartbeat(self) -> None:
+        """The peer was asked whether it is there."""
+
     def closed(self, reason: DisconnectReason) -> None:
         """Called once; nothing comes after it."""
+
+
+class _Gone:
+    """Stands where the transport and the handler of an ended connection were: it takes nothing.
+
+    Both know their connection, and objects that know each other stay until a garbage collection,
+    which is rare here.
+    """
+
+    name = ""
+    writable = False
+    max_packets = 0
+
+    def write(self, _packets: list[bytes]) -> int:
+        """Nobody is written to."""
+        return 0
+
+    def close(self, reason: DisconnectReason) -> None:
+        """It has ended already."""
+
+    def abort(self) -> None:
+        """It has ended already."""
+
+    def opened(self) -> None:
+        """It does not open again."""
+
+    def text(self, message: bytes) -> None:
+        """Nobody listens."""
+
+    def binary(self, message: bytes) -> None:
+        """Nobody listens."""
+
+    def heartbeat(self) -> None:
+        """Nobody is asked."""
+
+    def closed(self, reason: DisconnectReason) -> None:
+        """It was told."""
+
+
+_GONE: Final = _Gone()
 
 
 class Connection:
@@ -242,6 +285,7 @@ class Connection:
     def ping(self) -> None:
         """Ask whether the peer is there."""
         self.send((engineio.PING,))
+        self.handler.heartbeat()
 
     # Upgrade.
 
@@ -311,6 +355,7 @@ class Connection:
         if self.transport.name == engineio.POLLING and not self.transport.writable:
             self._leave_last_words(reason)
         self.transport.close(reason)
+        self.transport = self.handler = _GONE
         self._outbound.clear()
 
     def _leave_last_words(self, reason: DisconnectReason) -> None:

@@ -224,4 +224,7 @@ class FallbackWebSocket:
 
     async def _say_why(self, reason: DisconnectReason) -> None:
         """Send the close frame, unless the peer closed first, and wait for the peer's in return."""
+        if self._request.transport is None:
+            # The peer has left. aiohttp would try, and keep the error in a cycle of references.
+            return
         await self._response.close(code=sent_code(reason), message=reason.message.encode())
