@@ -44,6 +44,7 @@ bench: $(VENV)/.development
 	$(RUN) -m benchmarks.echo --quick
 	$(RUN) -m benchmarks.connections --quick
 	$(RUN) -m benchmarks.fanout --quick
+	$(RUN) -m benchmarks.storm --quick
 
 docs: $(VENV)/.runtime
 	$(RUN) -m server.configuration

@@ -39,5 +39,5 @@ class Returning(Line):
 
     def delay_s(self, random: Random) -> float:
         """How long the official JavaScript client waits before the next attempt."""
-        longest_s = min(_LONGEST_DELAY_S, _FIRST_DELAY_S * 2.0 ** (self.attempts - 1))
-        return longest_s * random.uniform(0.5, 1.5)
+        delay_s = _FIRST_DELAY_S * 2.0 ** (self.attempts - 1) * random.uniform(0.5, 1.5)
+        return min(_LONGEST_DELAY_S, delay_s)
