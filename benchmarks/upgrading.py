@@ -5,9 +5,7 @@ WebSocket on a third. Once that has answered, the poll under way is its last.
 """
 
 import re
-import socket
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -75,19 +73,14 @@ class Upgrading(Returning):
     """The client. Its `socket` is the WebSocket."""
 
     __slots__ = (
-        *("_dial", "_poll_answers", "_poll_socket", "_polling", "_post_answers", "_post_socket"),
-        *("_posting", "_probed", "_sid", "_upgraded_to"),
+        *("_dial", "_moved", "_poll_answers", "_poll_socket", "_polling", "_post_answers"),
+        *("_post_socket", "_posting", "_probed", "_sid"),
     )
-
-    def __init__(self, auth: Mapping[str, Any], source: str) -> None:
-        super().__init__(auth, source)
-        self._poll_socket: socket.socket
-        self._upgraded_to = False
 
     @property
     def settled(self) -> bool:
         """It has joined, and has left polling."""
-        return self.joined and self._upgraded_to
+        return self.joined and self._moved
 
     def begin(self, dial: Dial) -> None:
         """Start to connect: open a session that polls."""
@@ -95,7 +88,7 @@ class Upgrading(Returning):
         self.restart()
         self._dial = dial
         self._sid = ""
-        self._polling = self._probed = self._upgraded_to = False
+        self._polling = self._probed = self._moved = False
         # Packets on their way whose arrival the server has not confirmed.
         self._posting = 0
         self._poll_answers, self._post_answers = Answers(), Answers()
@@ -167,4 +160,4 @@ class Upgrading(Returning):
         """Leave polling, if the WebSocket works and nothing is on its way over HTTP."""
         if self._probed and not self._polling and not self._posting:
             self.socket.sendall(_UPGRADE)
-            self._upgraded_to = True
+            self._moved = True

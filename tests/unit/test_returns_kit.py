@@ -96,19 +96,22 @@ def test_it_has_joined_by_a_poll_and_polls_again(polling: Upgrading, dialled: Di
     assert dialled.sent(POLLS) == dialled.requests[POLLS]
 
 
+@pytest.mark.parametrize("first", [POSTS, POLLS])
 def test_it_moves_once_nothing_is_on_its_way_over_http(
-    polling: Upgrading, dialled: Dialled
+    polling: Upgrading, dialled: Dialled, first: int
 ) -> None:
+    last = POLLS if first == POSTS else POSTS
+    answers = {POSTS: answer(b"ok"), POLLS: answer(b"6")}
     dialled.came(POLLS, answer(JOINED))
     dialled.came(WEBSOCKET, SWITCHED)
     assert dialled.sent_frame() == PROBE_PING
     dialled.sent(POLLS)
     dialled.came(WEBSOCKET, unmasked(b"3probe"))
-    dialled.came(POLLS, answer(b"6"))
-    assert dialled.sent(POLLS) == b""
+    dialled.came(first, answers[first])
     assert dialled.sent(WEBSOCKET) == b""
     assert not polling.settled
-    dialled.came(POSTS, answer(b"ok"))
+    dialled.came(last, answers[last])
+    assert dialled.sent(POLLS) == b""
     assert dialled.sent_frame() == UPGRADE
     assert polling.settled
 
