@@ -31,7 +31,7 @@ _BETTORS: Final = 32
 _ALONE_S: Final = 5.0
 _MORE_S: Final = 1.0
 # What this server would admit without a bound, about, on the machines we know.
-_FASTEST_PER_SECOND: Final = {"websocket": 2_000, "polling,websocket": 600}
+_FASTEST_PER_SECOND: Final = {"websocket": 2_000, "polling,websocket": 500}
 # Network connections at a time for each client: those who poll have three for a moment.
 _FILES_A_CLIENT: Final = 1.5
 
