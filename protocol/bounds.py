@@ -66,6 +66,9 @@ MAX_ATTACHMENTS: Final = 10
 # Only a packet with attachments, or in msgpack, is walked by Python code; nobody nests deeper by
 # hand. For others the decoder's own recursion guard is the bound. Deeper: `too_deep`, closed.
 MAX_ATTACHMENT_DEPTH: Final = 32
+# Lists and objects in such a packet, for the same walk. A full batch of bets has a few hundred, and
+# ten times that are walked in a millisecond. More: `too_many_containers`, closed.
+MAX_CONTAINERS: Final = 4_096
 # The handshake's auth comes before anyone is known: a token and a few flags. Larger: `too_large`.
 MAX_CONNECT_BYTES: Final = 8_192
 # The head of a connection's first request. Cookies and tokens fit; picows' own bound is the same.

@@ -89,6 +89,9 @@ BAD_PLACEHOLDER: Final = _reason(4203, "bad_placeholder", "A placeholder without
 ATTACHMENT_UNEXPECTED: Final = _reason(4204, "attachment_unexpected", "No attachment is awaited.")
 ATTACHMENT_MISSING: Final = _reason(4205, "attachment_missing", "An attachment was awaited.")
 NOT_CONNECTED: Final = _reason(4206, "not_connected", "This namespace was not joined.")
+TOO_MANY_CONTAINERS: Final = _reason(
+    4207, "too_many_containers", "Too many lists and objects in one packet."
+)
 
 
 def of_close_code(code: int | None) -> DisconnectReason:

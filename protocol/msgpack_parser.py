@@ -17,13 +17,13 @@ from msgspec import Raw
 from protocol import disconnects, socketio
 from protocol.bounds import (
     MAX_ACK_ID_DIGITS,
-    MAX_ATTACHMENT_DEPTH,
     MAX_CONNECT_BYTES,
     MAX_NAMESPACE_CHARS,
 )
+from protocol.containers import walk
 from protocol.disconnects import ProtocolViolation
 from protocol.engineio import Binary
-from protocol.socketio import Connect, Disconnect, Encoded, Packet
+from protocol.socketio import Connect, Disconnect, Encoded, Packet, Session
 
 _CONNECT: Final = 0
 _DISCONNECT: Final = 1
@@ -37,7 +37,10 @@ _CONNECT_ERROR: Final = 4
 _JAVASCRIPT: Final = 0
 _UNDEFINED: Final = b"\0"
 
+_TEXT: Final = frozenset({str})
 _MAX_ACK_ID: Final = 10**MAX_ACK_ID_DIGITS - 1
+# The integers that msgpack has.
+_FITTING: Final = range(-(2**63), 2**64)
 
 Decoded = TypeVar("Decoded")
 
@@ -55,16 +58,20 @@ class _NoExtension(Exception):  # noqa: N818 - it never leaves this module
     """An extension that has no meaning here."""
 
 
-def decode(message: bytes) -> Packet:
+def decode(message: bytes, session: Session[Any] | None = None) -> Packet:
     """Read one binary message. The arguments of events and acknowledgements are decoded objects.
 
-    Raises `ProtocolViolation`: malformed_packet, wrong_direction, too_large, too_deep.
+    They are read only for a namespace that the `session`, if one is given, has joined. Raises
+    `ProtocolViolation`: malformed_packet, wrong_direction, too_large, too_deep,
+    too_many_containers, not_connected.
     """
     wire = _read(_WIRE, message)
     namespace = wire.nsp
     if namespace[:1] != "/" or len(namespace) > MAX_NAMESPACE_CHARS + 1:
         raise ProtocolViolation(disconnects.MALFORMED_PACKET)
     ack_id = _ack_id(wire.id)
+    if session is not None and wire.type in (_EVENT, _ACK):
+        session.member(namespace)
     if wire.type == _EVENT:
         name, *args = _arguments(wire.data) or (None,)
         if not isinstance(name, str):
@@ -132,23 +139,11 @@ def _read(decoder: msgspec.msgpack.Decoder[Decoded], message: bytes) -> Decoded:
 
 def _arguments(data: Raw) -> list[Any]:
     arguments = _read(_LIST, bytes(data))
-    for argument in arguments:
-        _check(argument, 0)
-    return arguments
-
-
-def _check(value: Any, depth: int) -> None:
-    """Whatever one client says can be said to another in JSON: keys are texts, depth is bounded."""
-    if depth > MAX_ATTACHMENT_DEPTH:
-        raise ProtocolViolation(disconnects.TOO_DEEP)
-    if isinstance(value, dict):
-        if not all(isinstance(key, str) for key in value):
+    for container in walk(arguments):
+        # Whatever one client says can be said to another in JSON, where keys are texts.
+        if isinstance(container, dict) and not _TEXT.issuperset(map(type, container)):
             raise ProtocolViolation(disconnects.MALFORMED_PACKET)
-        value = value.values()
-    elif not isinstance(value, list):
-        return
-    for item in value:
-        _check(item, depth + 1)
+    return arguments
 
 
 def _decode_connect(namespace: str, data: Raw) -> Connect:
@@ -198,12 +193,10 @@ def _make_doubles(packet: dict[str, Any]) -> None:
     containers: list[Any] = [packet]
     while containers:
         container = containers.pop()
-        pairs = container.items() if isinstance(container, dict) else enumerate(container)
-        for key, item in list(pairs):
-            if isinstance(item, dict | list):
-                containers.append(item)
-            elif isinstance(item, int) and not -(2**63) <= item < 2**64:
-                container[key] = _double(item)
+        pairs = list(container.items() if isinstance(container, dict) else enumerate(container))
+        containers += [item for _, item in pairs if isinstance(item, dict | list)]
+        for key in [key for key, item in pairs if isinstance(item, int) and item not in _FITTING]:
+            container[key] = _double(container[key])
 
 
 def _double(number: int) -> float:

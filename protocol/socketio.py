@@ -6,6 +6,8 @@ knows their types decodes them, once. Source: docs/socket.io-protocol/v5-current
 socketio/socket.io repository.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -17,13 +19,13 @@ from msgspec import Raw
 from protocol import disconnects
 from protocol.bounds import (
     MAX_ACK_ID_DIGITS,
-    MAX_ATTACHMENT_DEPTH,
     MAX_ATTACHMENTS,
     MAX_CONNECT_BYTES,
     MAX_EVENT_ARGS,
     MAX_EVENT_NAME_CHARS,
     MAX_NAMESPACE_CHARS,
 )
+from protocol.containers import Container, walk
 from protocol.disconnects import ProtocolViolation
 from protocol.engineio import Binary
 
@@ -78,7 +80,7 @@ class Partial:
     __slots__ = ("_attachments", "_payload", "_wanted", "ack_id", "is_ack", "namespace")
 
     def __init__(
-        self, namespace: str, ack_id: int | None, payload: Sequence[Any], wanted: int, is_ack: bool
+        self, namespace: str, ack_id: int | None, payload: list[Any], wanted: int, is_ack: bool
     ) -> None:
         self.namespace = namespace
         self.ack_id = ack_id
@@ -96,7 +98,9 @@ class Partial:
 
     def complete(self) -> Packet:
         """The packet, with its attachments where the placeholders were."""
-        payload = [_fill(value, self._attachments, 0) for value in self._payload]
+        payload = self._payload
+        for container in walk(payload):
+            _fill(container, self._attachments)
         if self.is_ack:
             return ack(self.namespace, self.ack_id, payload)
         name = payload[0] if payload else None
@@ -105,11 +109,13 @@ class Partial:
         return event(self.namespace, self.ack_id, name, payload[1:])
 
 
-def decode(message: bytes) -> Packet | Partial:
+def decode(message: bytes, session: Session[Any] | None = None) -> Packet | Partial:
     """Read one text message, its Engine.IO type character included.
 
-    A packet with attachments comes back as a `Partial`. Raises `ProtocolViolation`:
-    malformed_packet, wrong_direction, too_large, too_deep, too_many_attachments.
+    A packet with attachments comes back as a `Partial`. It is read, as an acknowledgement is, only
+    for a namespace that the `session`, if one is given, has joined. Raises `ProtocolViolation`:
+    malformed_packet, wrong_direction, too_large, too_deep, too_many_containers,
+    too_many_attachments, not_connected.
     """
     match = _HEADER.match(message)
     if match is None:
@@ -120,6 +126,8 @@ def decode(message: bytes) -> Packet | Partial:
     payload = message[match.end() :]
     if kind == b"2" and attachments is None:
         return _decode_event(namespace, ack_id, payload)
+    if session is not None and (attachments is not None or kind == b"3"):
+        session.member(namespace)
     if attachments is not None:
         return _decode_partial(kind, int(attachments), namespace, ack_id, payload)
     if kind == b"3":
@@ -350,19 +358,12 @@ def _decode_partial(
     return partial if wanted else partial.complete()
 
 
-def _fill(value: Any, attachments: Sequence[bytes], depth: int) -> Any:
-    """`value` with its placeholders replaced, in place where it is a list or a dict."""
-    if depth > MAX_ATTACHMENT_DEPTH:
-        raise ProtocolViolation(disconnects.TOO_DEEP)
-    if isinstance(value, dict):
-        if value.get("_placeholder") is True:
-            return _attachment(value.get("num"), attachments)
-        for key, item in value.items():
-            value[key] = _fill(item, attachments, depth + 1)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            value[index] = _fill(item, attachments, depth + 1)
-    return value
+def _fill(container: Container, attachments: Sequence[bytes]) -> None:
+    """Put attachments in the place of the placeholders in a container, though not further in."""
+    pairs = container.items() if isinstance(container, dict) else enumerate(container)
+    for key, item in [pair for pair in pairs if type(pair[1]) is dict]:
+        if item.get("_placeholder") is True:
+            container[key] = _attachment(item.get("num"), attachments)
 
 
 def _attachment(number: object, attachments: Sequence[bytes]) -> bytes:

@@ -16,6 +16,7 @@ from protocol.bounds import (
     MAX_ACK_ID_DIGITS,
     MAX_ATTACHMENT_DEPTH,
     MAX_CONNECT_BYTES,
+    MAX_CONTAINERS,
     MAX_EVENT_ARGS,
     MAX_EVENT_NAME_CHARS,
     MAX_NAMESPACE_CHARS,
@@ -151,6 +152,11 @@ STRICTER: Final = (
     Difference(
         "nesting is bounded where Python walks it",
         lambda case: case.reason == "too_deep" and depth(case.data) > MAX_ATTACHMENT_DEPTH,
+    ),
+    Difference(
+        "so is the number of lists and objects",
+        lambda case: case.reason == "too_many_containers"
+        and case.text.count("[") + case.text.count("{") > MAX_CONTAINERS,
     ),
     Difference("a name is a text", lambda case: isinstance(_first(case.data), int | float)),
     Difference(

@@ -32,6 +32,11 @@ _NUMBERS: Final = (
     0, 1, -1, 127, 128, -32, -33, 255, 256, 65_535, 65_536, 2**31, 2**32, 2**53, 2**63, 2**64 - 1,
     -(2**31), -(2**63), 0.5, -1.5, 1e300,
 )  # fmt: skip
+# Lists in lists, deeper than is let in, and shallow enough for any parser.
+_DEEP: Final = json.loads("[" * 50 + "]" * 50)
+# A list of so many is full of one of these.
+_LONG: Final = 5_000
+_ELEMENTS: Final[tuple[list[Any], ...]] = ([[]], [{}], [{"a": 0}], [2**63])
 _PACKET_TYPES: Final = {"connect": 0, "disconnect": 1, "event": 2, "ack": 3, "connect_error": 4}
 # How often the engine packets of a payload are messages, against all other types.
 _ENGINE_PACKETS: Final = (b"3", b"6", b"1", b"0{}", b"2", b"2probe", b"5", b"7", b"3probe")
@@ -96,6 +101,8 @@ def arguments(rng: Random, kind: str) -> list[Any]:
     """What an event, with its name, or an acknowledgement carries."""
     binary = rng.random() < 0.5
     args = [value(rng, binary=binary) for _ in range(rng.choice((0, 1, 1, 2, 8, 9)))]
+    if rng.random() < 0.04:
+        args = [rng.choice((_DEEP, rng.choice(_ELEMENTS) * _LONG)), b"x"]
     return [rng.choice(_NAMES), *args] if kind == "event" else args
 
 
@@ -167,7 +174,8 @@ def pack(rng: Random, content: Any) -> bytes:
         return _sized(len(text), forms, longer) + text
     if isinstance(content, list):
         head = _sized(len(content), ((0x90, 4), (0xDC, 16), (0xDD, 32)), longer)
-        return head + b"".join(pack(rng, item) for item in content)
+        times = len(content) if len(content) >= _LONG else 1
+        return head + b"".join(pack(rng, item) for item in content[::times]) * times
     head = _sized(len(content), ((0x80, 4), (0xDE, 16), (0xDF, 32)), longer)
     return head + b"".join(pack(rng, part) for pair in content.items() for part in pair)
 

@@ -7,19 +7,24 @@ import time
 import tracemalloc
 from typing import Final
 
+from protocol.bounds import MAX_CONTAINERS
 from tests.fuzz.case import Case, Finding, Target, require
 
 # Lines of ours that run for one case, and for each byte of it. A server is begun and ended in a few
-# hundred lines, and a step of a connection takes as many; the walk to the placeholders takes seven
-# for two bytes (`1,`).
+# hundred lines, and a step of a connection takes as many. Of a byte that is a value in msgpack each
+# walk takes a line: when it is read, written, and read again.
 _STEPS_PER_CASE: Final = 2_000
 _STEPS_PER_PART: Final = 600
-_STEPS_PER_BYTE: Final = 8
+_STEPS_PER_BYTE: Final = 4
+# The same walks at each list and object, of which only so many are let in.
+_STEPS_PER_CONTAINER: Final = 40
 # Memory is measured for cases of this size and more: below it the constant part decides.
 _MEASURED_BYTES: Final = 4_096
-# What a byte of input may cost at most while it is read. The worst are maps of one entry in msgpack
-# (3 bytes make a dict of 232) and empty lists in JSON (`[],` makes one of 64, with its slot).
-_MEMORY_PER_BYTE: Final = 130
+# What a byte of input may cost at most while it is read, written and read again. The worst are
+# empty bytes in msgpack (2 bytes make three objects of 33, with their slots).
+_MEMORY_PER_BYTE: Final = 200
+# An empty list or object is a byte in msgpack, and makes as many objects of 64 with their slots.
+_MEMORY_PER_CONTAINER: Final = 200
 _MEMORY_PER_CASE: Final = 65_536
 # CPU time: a hundred times what the slowest input takes, so that only another order of growth
 # exceeds it, and then in the best of three.
@@ -30,11 +35,13 @@ _CPU_S_PER_BYTE: Final = 20e-6
 def check_growth(target: Target, case: Case, steps: int) -> None:
     """Raise `Finding` where a case costs more than its size allows."""
     size = sum(map(len, case))
+    containers = min(size, MAX_CONTAINERS)
     bound = _STEPS_PER_CASE + _STEPS_PER_PART * len(case) + _STEPS_PER_BYTE * size
+    bound += _STEPS_PER_CONTAINER * containers
     require(steps <= bound, "the lines that run grow with the input's size alone")
     if size < _MEASURED_BYTES:
         return
-    allowed = _MEMORY_PER_CASE + _MEMORY_PER_BYTE * size
+    allowed = _MEMORY_PER_CASE + _MEMORY_PER_BYTE * size + _MEMORY_PER_CONTAINER * containers
     require(_peak_bytes(target, case) <= allowed, "memory grows with the input's size alone")
     if _cpu_s(target, case) > _CPU_S_PER_CASE + _CPU_S_PER_BYTE * size:
         raise Finding("time grows with the input's size alone")

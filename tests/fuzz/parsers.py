@@ -25,7 +25,7 @@ from protocol.disconnects import ProtocolViolation
 from protocol.engineio import Binary
 from protocol.outgoing import JSON, MSGPACK, Outgoing, form
 from protocol.socketio import Ack, Connect, Disconnect, Encoded, Event, Packet, Partial
-from server.sockets.listener import read_upgrade
+from server.sockets.upgrade import read_upgrade
 from tests.fuzz.case import Case, Finding, require
 
 _LINES_OF_AN_UPGRADE: Final = 7
@@ -132,8 +132,7 @@ def check_bounds(packet: Packet) -> None:
             if isinstance(argument, Raw):
                 read_json(argument)
             else:
-                # An empty list may be where a value of the greatest depth may be.
-                require(depth(argument) <= MAX_ATTACHMENT_DEPTH + 1, "what is walked is bounded")
+                require(depth(argument) <= MAX_ATTACHMENT_DEPTH, "what is walked is bounded")
     if isinstance(packet, Event):
         require(len(packet.name) <= MAX_EVENT_NAME_CHARS, "names are bounded")
         require(packet.name not in socketio.RESERVED_EVENTS, "reserved names are refused")

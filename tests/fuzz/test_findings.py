@@ -13,6 +13,8 @@ _UPGRADE = (
     b"GET %b HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 )
+_LONG = 130_000
+_LONG_LIST = b"\xdd" + _LONG.to_bytes(4, "big")
 _EVENT = b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1e"
 
 
@@ -48,6 +50,30 @@ _EVENT = b"\x83\xa4type\x02\xa3nsp\xa1/\xa4data\x92\xa1e"
             (_EVENT + b"\x91" * 900 + b"\x01",),
             "too_deep",
             id="nesting that the decoder takes was too deep to be told to a JSON client",
+        ),
+        pytest.param(
+            "msgpack",
+            (_EVENT + _LONG_LIST + b"\x80" * _LONG,),
+            "too_many_containers",
+            id="each of a hundred thousand objects was a call",
+        ),
+        pytest.param(
+            "msgpack",
+            (_EVENT + _LONG_LIST + b"\x00" * _LONG,),
+            "Event",
+            id="and so was each number",
+        ),
+        pytest.param(
+            "packet",
+            (b'450-["e",[' + b"[]," * (_LONG // 3) + b"0]]",),
+            "too_many_containers",
+            id="and each list where placeholders may be",
+        ),
+        pytest.param(
+            "packet",
+            (b'450-["e",[' + b"0," * (_LONG // 2) + b"0]]",),
+            "Event",
+            id="and each number there",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from protocol import disconnects, engineio, socketio
+from protocol import containers, disconnects, engineio, socketio
 from protocol.disconnects import ProtocolViolation
 from protocol.engineio import Phase
 from server.sockets.client import Client
@@ -22,6 +22,7 @@ from tests.fuzz.__main__ import free_port
 from tests.fuzz.case import Case, Finding, bounded, read_case, shrink, write_case
 from tests.fuzz.coverage import Coverage
 from tests.fuzz.explorer import Explorer, Prey, all_prey, judge
+from tests.fuzz.parsers import MsgpackTarget
 from tests.fuzz.processes import besiege_program
 from tests.fuzz.references import javascript
 from tests.fuzz.rounds import besiege
@@ -31,6 +32,7 @@ WANTED = {
     "packet: Event", "packet: Ack", "packet: Connect", "packet: Disconnect", "packet: partial",
     "packet: malformed_packet", "packet: wrong_direction", "packet: invalid_text",
     "msgpack: Event", "msgpack: Ack", "msgpack: Connect", "msgpack: Disconnect",
+    "packet: too_many_containers", "msgpack: too_many_containers",
     "msgpack: malformed_packet", "msgpack: too_deep", "msgpack: wrong_direction",
     "payload: packets", "payload: bad_base64", "payload: empty_packet",
     "upgrade: upgrade", "upgrade: not an upgrade",
@@ -85,10 +87,12 @@ def test_the_program_outlives_hostile_peers(fallback: bool) -> None:
 # That it finds things: each fault is planted, and is found in as many cases.
 
 
-def _no_depth(value: Any, attachments: Any, _depth: int) -> Any:
-    if isinstance(value, dict) and value.get("_placeholder") is True:
-        return attachments[value["num"]]
-    return value
+def _any_number(container: Any, attachments: Any) -> None:
+    for key, item in list(
+        container.items() if isinstance(container, dict) else enumerate(container)
+    ):
+        if isinstance(item, dict) and item.get("_placeholder") is True:
+            container[key] = attachments[item["num"]]
 
 
 def _any_base64(part: bytes) -> bytes:
@@ -103,7 +107,7 @@ def _late_close(session: engineio.Session) -> bool:
 @pytest.mark.parametrize(
     ("owner", "name", "fault", "found"),
     [
-        (socketio, "_fill", _no_depth, "Error"),
+        (socketio, "_fill", _any_number, "Error"),
         (socketio, "MAX_EVENT_ARGS", 100, "arguments are bounded"),
         (engineio, "_decode_part", _any_base64, "Error"),
         (engineio.Session, "drop_candidate", lambda _session: None, "the phase is"),
@@ -158,7 +162,15 @@ class _Quadratic:
 def test_work_that_grows_faster_than_its_input_is_found() -> None:
     assert judge(_Quadratic(), (bytes(100),), Coverage()) == "done"
     with pytest.raises(Finding, match="grow"):
-        judge(_Quadratic(), (bytes(2_000),), Coverage())
+        judge(_Quadratic(), (bytes(6_000),), Coverage())
+
+
+def test_a_walk_without_a_bound_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = (b"\x84\xa4type\x03\xa3nsp\xa1/\xa2id\0\xa4data\x91\xdc\x7f\xff" + b"\x90" * 0x7FFF,)
+    assert judge(MsgpackTarget(), wide, Coverage()) == "too_many_containers"
+    monkeypatch.setattr(containers, "MAX_CONTAINERS", 1_000_000)
+    with pytest.raises(Finding, match="grow"):
+        judge(MsgpackTarget(), wide, Coverage())
 
 
 class _Hoarder:

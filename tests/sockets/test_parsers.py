@@ -70,6 +70,11 @@ async def test_one_broadcast_reaches_both_parsers(served: Served) -> None:
         ([CONNECT, frame(BINARY, b"\0\xff")], disconnects.MALFORMED_PACKET),
         # Nothing is taken before the namespace is joined.
         ([packed(type=2, data=["echo"])], disconnects.NOT_CONNECTED),
+        # Nor read: it would be malformed.
+        ([packed(type=2, data="echo")], disconnects.NOT_CONNECTED),
+        ([packed(type=3, data="echo", id=1)], disconnects.NOT_CONNECTED),
+        ([frame(TEXT, b'450-"echo"')], disconnects.NOT_CONNECTED),
+        ([frame(TEXT, b'431"echo"')], disconnects.NOT_CONNECTED),
     ],
 )
 async def test_what_breaks_the_protocol_ends_the_connection(

@@ -15,13 +15,14 @@ from protocol.bounds import (
     MAX_ACK_ID_DIGITS,
     MAX_ATTACHMENT_DEPTH,
     MAX_CONNECT_BYTES,
+    MAX_CONTAINERS,
     MAX_EVENT_ARGS,
     MAX_EVENT_NAME_CHARS,
     MAX_NAMESPACE_CHARS,
 )
 from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.engineio import Binary
-from protocol.socketio import Ack, Connect, Disconnect, Encoded, Event
+from protocol.socketio import Ack, Connect, Disconnect, Encoded, Event, Session
 
 # JavaScript's encoder writes `undefined` as an extension of one byte.
 UNDEFINED = msgspec.msgpack.Ext(0, b"\0")
@@ -135,6 +136,8 @@ def test_the_bounds_are_those_of_the_default_parser() -> None:
         (packed(type=2, data=["a", {None: 1}]), disconnects.MALFORMED_PACKET),
         (packed(type=3, id=1, data=[[{b"a": 1}]]), disconnects.MALFORMED_PACKET),
         (packed(type=2, data=["a", nested(MAX_ATTACHMENT_DEPTH + 1)]), disconnects.TOO_DEEP),
+        (packed(type=2, data=["a", [{}] * MAX_CONTAINERS]), disconnects.TOO_MANY_CONTAINERS),
+        (packed(type=3, id=1, data=[[[]] * MAX_CONTAINERS]), disconnects.TOO_MANY_CONTAINERS),
     ],
 )
 def test_what_nobody_may_send(message: bytes, reason: DisconnectReason) -> None:
@@ -213,6 +216,27 @@ def test_the_deepest_nesting_is_taken() -> None:
     packet = msgpack_parser.decode(packed(type=2, data=["a", nested(MAX_ATTACHMENT_DEPTH)]))
     assert isinstance(packet, Event)
     assert packet.args == [nested(MAX_ATTACHMENT_DEPTH)]
+
+
+def test_as_many_lists_and_objects_as_may_be_are_taken() -> None:
+    # The packet's own list and the argument's count too.
+    argument: Any = [{"a": []}] * ((MAX_CONTAINERS - 2) // 2)
+    assert msgpack_parser.decode(packed(type=3, id=1, data=[argument])) == Ack("/", 1, [argument])
+
+
+@pytest.mark.parametrize("fields", [{"type": 2}, {"type": 3, "id": 1}])
+def test_what_is_sent_to_a_namespace_that_was_not_joined_is_not_read(fields: Any) -> None:
+    session: Session[str] = Session()
+    message = packed(**fields, data="no list")
+    with pytest.raises(ProtocolViolation) as violation:
+        msgpack_parser.decode(message, session)
+    assert violation.value.reason is disconnects.NOT_CONNECTED
+
+    session.ask("/")
+    session.join("/", "member")
+    with pytest.raises(ProtocolViolation) as violation:
+        msgpack_parser.decode(message, session)
+    assert violation.value.reason is disconnects.MALFORMED_PACKET
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from protocol.bounds import (
     MAX_ATTACHMENT_DEPTH,
     MAX_ATTACHMENTS,
     MAX_CONNECT_BYTES,
+    MAX_CONTAINERS,
     MAX_EVENT_ARGS,
     MAX_EVENT_NAME_CHARS,
     MAX_NAMESPACE_CHARS,
@@ -105,6 +106,7 @@ def test_attachments_take_the_place_of_placeholders(
 
 _DEEP = b"[" * 100_000 + b"]" * 100_000
 _NESTED = b"[" * (MAX_ATTACHMENT_DEPTH + 2) + b"]" * (MAX_ATTACHMENT_DEPTH + 2)
+_WIDE = b"[],{}," * (MAX_CONTAINERS // 2) + b"0"
 _LONG_NAME = b"n" * (MAX_EVENT_NAME_CHARS + 1)
 
 
@@ -163,6 +165,8 @@ _LONG_NAME = b"n" * (MAX_EVENT_NAME_CHARS + 1)
         (b'45999-["a"]', disconnects.MALFORMED_PACKET),
         (b'450-["a",{"_placeholder":true,"num":0}]', disconnects.BAD_PLACEHOLDER),
         (b'450-["a",' + _NESTED + b"]", disconnects.TOO_DEEP),
+        (b'450-["a",[' + _WIDE + b"]]", disconnects.TOO_MANY_CONTAINERS),
+        (b'460-1[[' + _WIDE + b"]]", disconnects.TOO_MANY_CONTAINERS),
     ],
 )  # fmt: skip
 def test_broken_packets_have_a_name(message: bytes, reason: DisconnectReason) -> None:
@@ -188,6 +192,24 @@ def test_bounds_themselves_are_allowed() -> None:
 
     assert decode(message) == Event("/", 10**MAX_ACK_ID_DIGITS - 1, name, [1] * MAX_EVENT_ARGS)
     assert decode(b'45%d-["a"]' % MAX_ATTACHMENTS, *attachments) == Event("/", None, "a", [])
+
+
+def test_the_largest_and_deepest_arguments_with_attachments_are_taken() -> None:
+    # The packet's own list and the argument's count too, and a placeholder as what it is.
+    wide = b"[]," * (MAX_CONTAINERS - 3) + b'{"_placeholder":true,"num":0}'
+    assert decode(b"461-1[[" + wide + b"]]", b"x") == Ack(
+        "/", 1, [[[]] * (MAX_CONTAINERS - 3) + [b"x"]]
+    )
+    deep = b"[" * MAX_ATTACHMENT_DEPTH + b"]" * MAX_ATTACHMENT_DEPTH
+    assert isinstance(decode(b"460-1[" + deep + b"]"), Ack)
+
+
+@pytest.mark.parametrize("message", [b"450-[1]", b"451-[1]", b"461-1{}", b"431{}"])
+def test_what_is_sent_to_a_namespace_that_was_not_joined_is_not_read(message: bytes) -> None:
+    session: Session[str] = Session()
+    with pytest.raises(ProtocolViolation) as caught:
+        socketio.decode(message, session)
+    assert caught.value.reason is disconnects.NOT_CONNECTED
 
 
 def test_arguments_stay_undecoded_without_attachments() -> None:
