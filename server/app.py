@@ -255,7 +255,7 @@ class Pitboss:
                 self.work,
             )
         )
-        MetricsPage(self.registry).add_to(app)
+        MetricsPage(self.registry, time.monotonic).add_to(app)
         return app
 
     def _ready(self) -> dict[str, bool]:

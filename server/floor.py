@@ -12,6 +12,7 @@ from protocol.commands.auth import TokenExpiring
 from protocol.errors import MALFORMED, SESSION_REVOKED, TOO_MANY_USER_CONNECTIONS, Failure
 from protocol.socketio import MAIN_NAMESPACE, Argument
 from server.allowance import Allowance
+from server.auth.identity import Identity
 from server.auth.service import Accounts
 from server.caller import Caller
 from server.hub import Hub
@@ -63,7 +64,7 @@ class Floor:
         identity = await self._accounts.authenticate(token)
         if identity.session_id in self._ended:
             raise Failure(SESSION_REVOKED)
-        self._check_connections(identity.user_id, socket, auth.get("pid"))
+        self._check_connections(identity, socket, auth)
         budgets = self._allowance.of_user(identity.user_id, socket.address)
         socket.session = Caller(identity, socket.address, budgets, socket)
         # Whoever logs in again is another: logging out is final.
@@ -72,15 +73,21 @@ class Floor:
         self._by_session.setdefault(identity.session_id, set()).add(socket)
         self._by_user.setdefault(identity.user_id, set()).add(socket)
 
-    def _check_connections(self, user_id: int, socket: Socket, pid: object) -> None:
+    def _check_connections(
+        self, identity: Identity, socket: Socket, auth: Mapping[str, Any]
+    ) -> None:
         """Raise the Failure that refuses a player one connection more, if one does.
 
-        The one that a client lost, and comes back from, does not count.
+        The one that a client lost, and is about to take over, does not count.
         """
         limit = self._max_connections_per_user
-        others = self._by_user.get(user_id, ())
+        lost = (auth.get("pid"), identity.session_id) if socket.history is not None else None
         # A connection has a socket for each namespace it joined.
-        connections = {other.connection for other in others if not pid or other.pid != pid}
+        connections = {
+            other.connection
+            for other in self._by_user.get(identity.user_id, ())
+            if (other.pid, other.owner) != lost
+        }
         if len(connections | {socket.connection}) > limit:
             raise Failure(TOO_MANY_USER_CONNECTIONS, limit=limit)
 

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 import msgspec
-from aiohttp import ETag, web
+from aiohttp import ETag, hdrs, web
 
 from server.documents import asyncapi, openapi, reference, verifier
 from server.documents.budgets import Rates
 from server.documents.site import HtmlPage
+from server.http.body import Body
 
 # Browsers keep a copy and ask each time whether it is the newest; mostly the answer is "yes".
 _CACHE_CONTROL: Final = "public, no-cache"
@@ -54,18 +55,20 @@ class Documents:
 
 
 def _handler(page: Page) -> Handler:
-    etag = ETag(hashlib.sha256(page.body).hexdigest()[:32])
+    body = Body(page.body)
+    etag = hashlib.sha256(page.body).hexdigest()[:32]
     headers = {**page.headers, "Cache-Control": _CACHE_CONTROL, "X-Content-Type-Options": "nosniff"}
+    content_type = {"Content-Type": f"{page.content_type}; charset=utf-8"}
 
     async def serve(request: web.Request) -> web.StreamResponse:
-        known = {given.value for given in request.if_none_match or ()}
-        if known & {etag.value, "*"}:
+        known = {given.value: given.is_weak for given in request.if_none_match or ()}
+        if known.keys() & {etag, "*"}:
             response = web.Response(status=304, headers=headers)
-        else:
-            response = web.Response(
-                body=page.body, content_type=page.content_type, charset="utf-8", headers=headers
-            )
-        response.etag = etag
+            response.etag = ETag(etag, is_weak=known.get(etag, False))
+            return response
+        response = body.response(request, headers | content_type)
+        # Compressed it is the same page, but not the same bytes (RFC 9110, section 8.8.3.3).
+        response.etag = ETag(etag, is_weak=hdrs.CONTENT_ENCODING in response.headers)
         return response
 
     return serve

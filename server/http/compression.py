@@ -38,6 +38,8 @@ async def compress_answers(request: web.Request, handler: Handler) -> web.Stream
     if len(response.body) < MIN_COMPRESSED_BYTES:
         return response
     response.headers.add(hdrs.VARY, hdrs.ACCEPT_ENCODING)
+    if hdrs.CONTENT_ENCODING in response.headers:
+        return response
     coding = accepted_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
     if coding is not None:
         response.enable_compression(coding)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from server import metrics
 from server.app import Pitboss
 from server.settings import Settings
 from storage.pool import open_pools
@@ -20,8 +21,11 @@ def options() -> dict[str, Any]:
 
 
 @pytest_asyncio.fixture
-async def house(database_url: str, tmp_path: Path, options: dict[str, Any]) -> AsyncIterator[House]:
-    """An open house."""
+async def house(
+    database_url: str, tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[House]:
+    """An open house, whose metrics are as they stand whenever they are asked for."""
+    monkeypatch.setattr(metrics, "KEPT_S", 0.0)
     given = {"sign_ins_per_minute": 10_000, "bets_per_second": 10_000, **options}
     settings = Settings(env="test", data_dir=tmp_path, port=0, **given)
     pools = await open_pools(database_url)

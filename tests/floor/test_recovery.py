@@ -11,6 +11,7 @@ import pytest
 import socketio
 
 from tests.floor.house import LIMIT_S, House, Person, bet, request_id
+from tests.floor.test_sessions import refused_handshake
 from tests.sockets.raw import RawSocket, session
 
 
@@ -103,6 +104,16 @@ async def test_who_comes_back_is_not_counted_twice(house: House) -> None:
     ann = await house.guest()
     async with seated(house, ann) as first, seated(house, ann, pid=first.pid) as second:
         assert second.pid == first.pid
+
+
+@pytest.mark.parametrize("options", [{"max_connections_per_user": 1}])
+async def test_a_limit_is_not_evaded_with_one_s_own_private_id(house: House) -> None:
+    ann = await house.guest()
+    async with seated(house, ann) as first:
+        auth = {"token": ann.token, "pid": first.pid}
+        told = await refused_handshake(house, auth)
+        assert isinstance(told["data"], dict)
+        assert told["data"]["code"] == "too_many_user_connections"
 
 
 async def test_bets_in_msgpack(house: House) -> None:
