@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from benchmarks.crowd import addresses
+from benchmarks.frames import FrameError
 from benchmarks.line import LineError
 from benchmarks.returning import Read, Returning
 from benchmarks.upgrading import Upgrading
@@ -148,7 +149,7 @@ class Storm:
                 continue
             try:
                 self._serve(fd, leg)
-            except (OSError, LineError) as error:
+            except (OSError, LineError, FrameError) as error:
                 self._come_again(leg.client, str(error))
         while self._left:
             self._left.pop().close()
