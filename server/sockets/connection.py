@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
+# A large packet counts as one for each of these begun: it takes as long to decode, and compressed
+# it may have come in a few bytes.
+PACKET_BYTES: Final = 1_024
+
 
 class Transport(Protocol):
     """What carries packets: picows' WebSocket, aiohttp's, or long-polling."""
@@ -223,7 +227,7 @@ class Connection:
         """Take one text packet from the transport. The text is known to be UTF-8."""
         self.counters.packets_in += 1
         self.counters.bytes_in += len(packet)
-        self._packets_left -= 1
+        self._packets_left -= 1 + len(packet) // PACKET_BYTES
         if self._packets_left < 0 and self._floods():
             return
         try:
@@ -240,7 +244,7 @@ class Connection:
         """Take one binary message from the transport."""
         self.counters.packets_in += 1
         self.counters.bytes_in += len(message)
-        self._packets_left -= 1
+        self._packets_left -= 1 + len(message) // PACKET_BYTES
         if self._packets_left < 0 and self._floods():
             return
         try:
@@ -263,7 +267,8 @@ class Connection:
     def _floods(self) -> bool:
         """Some packets have come: past either bound of a second the connection ends."""
         engine = self.engine
-        packets = self._packets_left = engine.packets_per_look
+        packets = engine.packets_per_look - self._packets_left
+        self._packets_left = engine.packets_per_look
         now_s = engine.now()
         if now_s - self._second_began >= 1.0:
             self._second_began = now_s
