@@ -264,8 +264,8 @@ class Settings(BaseSettings):
         ge=1,
         le=100_000_000,
         description="Packets from one connection in a second, refused ones and heartbeats included;"
-        " a large one counts once more for each kB. More is `flooding`. Unless set, ten times what the rates of bets and commands allow a"
-        " player, which is far from any honest client.",
+        " a large one counts once more for each kB. More is `flooding`. Unless set, ten times what"
+        " the rates of bets and commands allow a player, which is far from any honest client.",
     )
     max_packets_per_second_per_ip: int | None = Field(
         None,
