@@ -31,7 +31,7 @@ class Client(WSListener):
         self._transport: WSTransport
 
     async def connect(self, url: str) -> None:
-        """Open the WebSocket and join the main namespace."""
+        """Open the WebSocket and join the main namespace. Raises ClientError if it is refused."""
         address = f"{url.replace('http', 'ws', 1)}/socket.io/?EIO=4&transport=websocket"
         await ws_connect(lambda: self, address)
         await self._joined
@@ -68,7 +68,7 @@ class Client(WSListener):
         """The connection has ended, which only this side may do."""
         if not self._closing:
             said = transport.close_handshake
-            self._failed(ClientError(f"the server ended a connection: {said}"))
+            self._fail(ClientError(f"the server ended a connection: {said}"))
 
     def _receive_other(self, transport: WSTransport, message: bytes) -> None:
         if message[:1] == b"0":
@@ -79,4 +79,11 @@ class Client(WSListener):
         elif message[:2] == b"40":
             self._joined.set_result(None)
         elif message[:2] != b"42":  # events, such as wallet:updated, are only read
-            self._failed(ClientError(f"the server sent {message[:200]!r}"))
+            self._fail(ClientError(f"the server sent {message[:200]!r}"))
+
+    def _fail(self, error: ClientError) -> None:
+        """Tell whoever waits for the connection, or whoever uses it."""
+        if self._joined.done():
+            self._failed(error)
+        else:
+            self._joined.set_exception(error)

@@ -6,7 +6,10 @@ from time import perf_counter_ns
 from uuid import UUID
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from benchmarks.client import Client, ClientError
 from benchmarks.messages import Messages
 from benchmarks.schedule import poisson_ns
 from benchmarks.traffic import Traffic
@@ -111,3 +114,22 @@ def test_what_was_due_outside_the_window_is_not_measured() -> None:
         traffic.answered(ack(number, SETTLED))
     assert (traffic.latency.count, traffic.lateness.count) == (1, 1)
     assert (traffic.acknowledged, traffic.bets_in_window) == (3, 3)
+
+
+async def test_a_player_who_may_not_join_is_told_so_and_does_not_wait() -> None:
+    async def refuse(request: web.Request) -> web.WebSocketResponse:
+        websocket = web.WebSocketResponse()
+        await websocket.prepare(request)
+        await websocket.send_str('0{"sid":"a"}')
+        await websocket.send_str('44{"message":"no such player"}')
+        await websocket.receive()
+        return websocket
+
+    application = web.Application()
+    application.router.add_get("/socket.io/", refuse)
+    late: list[Exception] = []
+    async with TestServer(application) as server:
+        client = Client("token", Messages(BET, 1), Traffic(1), late.append)
+        with pytest.raises(ClientError, match="no such player"):
+            await client.connect(str(server.make_url("/")).rstrip("/"))
+        client.close()
