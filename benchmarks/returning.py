@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Callable, Mapping
 from random import Random
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from benchmarks.line import REQUEST, Line
 
@@ -20,6 +20,9 @@ class Returning(Line):
     """A client that does not give up. This one asks for a WebSocket at once."""
 
     __slots__ = ("attempts", "source")
+
+    # Network connections at a time, at most.
+    connections: ClassVar = 1
 
     def __init__(self, auth: Mapping[str, Any], source: str) -> None:
         super().__init__(auth)

@@ -77,6 +77,8 @@ class Upgrading(Returning):
         *("_post_socket", "_posting", "_probed", "_sid"),
     )
 
+    connections = 3
+
     @property
     def settled(self) -> bool:
         """It has joined, and has left polling."""
