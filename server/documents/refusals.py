@@ -97,6 +97,7 @@ CONNECTING: Final = (
     errors.TOKEN_EXPIRED,
     errors.FORBIDDEN,
     errors.SESSION_REVOKED,
+    errors.RATE_LIMITED,
     errors.TOO_MANY_CONNECTIONS,
     errors.OVERLOADED,
     errors.TOO_MANY_ROOMS,

@@ -1,12 +1,10 @@
-"""Compressed bodies over HTTP: answers where it helps, requests never."""
+"""Answers over HTTP, compressed where it helps."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from aiohttp import ETag, hdrs, web
 from aiohttp.web import ContentCoding
-
-from protocol.errors import UNSUPPORTED_ENCODING, Failure
 
 # A smaller answer fits into one packet of the network anyway.
 MIN_COMPRESSED_BYTES: Final = 1_024
@@ -69,15 +67,3 @@ def _weight(parameter: str) -> float:
         return float(value) if name.strip().lower() == "q" else 0.0
     except ValueError:
         return 0.0
-
-
-def refuse_compressed(request: web.Request) -> None:
-    """Raise `Failure` unsupported_encoding for a request whose body is compressed.
-
-    No client of ours compresses what it sends, and a small body that unpacks into a thousand times
-    its size would be a cheap way to keep this process busy. The server is told not to unpack, so
-    that the rest of a refused body costs no more than its bytes.
-    """
-    encoding = request.headers.get(hdrs.CONTENT_ENCODING, "identity")
-    if encoding.strip().lower() != "identity":
-        raise Failure(UNSUPPORTED_ENCODING)

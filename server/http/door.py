@@ -14,11 +14,11 @@ from server.allowance import Allowance
 from server.answer import Refusal, Success, refusal
 from server.auth.service import Accounts
 from server.caller import Caller
-from server.http.compression import refuse_compressed
+from server.encoding import refuse_compressed
 from server.reply import HttpAnswer
 from server.router import Router
+from server.sockets.addresses import peer_address
 from server.sockets.admission import Admission
-from server.sockets.listener import peer_address
 
 _ENCODER: Final = msgspec.json.Encoder()
 _BEARER: Final = "bearer "

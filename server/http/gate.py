@@ -1,20 +1,17 @@
 """Before any request over HTTP: how many an address may send, and which pages may call the API."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from aiohttp import hdrs, web
 
-from protocol import disconnects
 from protocol.catalogue import API_PREFIX, COMMANDS
-from protocol.errors import RATE_LIMITED, Failure
+from protocol.errors import Failure
+from server.sockets.addresses import peer_address
+from server.sockets.admission import PACKETS_PER_REQUEST
 from server.sockets.engine import Engine
 from server.sockets.handshake import error_response
-from server.sockets.listener import peer_address
 
-# A request costs the node several times what a packet does, but a poller has two for each.
-PACKETS_PER_REQUEST: Final = 2
 _METHODS: Final = ", ".join(
     sorted({entry.route.method for entry in COMMANDS.values() if entry.route is not None})
 )
@@ -28,7 +25,6 @@ class Gate:
     def __init__(self, engine: Engine) -> None:
         self._admission = engine.admission
         self._counters = engine.counters
-        self._clock_s = asyncio.get_running_loop().time
 
     def add_to(self, app: web.Application) -> None:
         """Stand before everything that was added before, and after."""
@@ -37,9 +33,10 @@ class Gate:
     @web.middleware
     async def _pass(self, request: web.Request, handler: HttpHandler) -> web.StreamResponse:
         address = self._admission.addresses.of(peer_address(request.transport), request.headers)
-        if not self._admission.takes(address, PACKETS_PER_REQUEST, self._clock_s()):
-            self._counters.disconnects[disconnects.ADDRESS_FLOODING.name] += 1
-            response = error_response(Failure(RATE_LIMITED, retry_after_ms=1_000))
+        try:
+            self._admission.charge(address, PACKETS_PER_REQUEST)
+        except Failure as failure:
+            response = self._refuse(request, failure)
             # The next request costs a new connection, and those are bounded too.
             response.force_close()
             return response
@@ -52,14 +49,18 @@ class Gate:
         origins, headers = self._admission.origins, request.headers
         if request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in headers:
             return web.Response(status=204, headers=origins.preflight_headers(headers, _METHODS))
-        response: web.StreamResponse
         try:
             origins.check(headers)
         except Failure as failure:
-            self._counters.refused[failure.kind.code] += 1
-            response = error_response(failure)
-        else:
-            response = await handler(request)
-        for name, value in origins.answer_headers(headers).items():
+            return self._refuse(request, failure)
+        return self._readable(request, await handler(request))
+
+    def _refuse(self, request: web.Request, failure: Failure) -> web.StreamResponse:
+        self._counters.refused[failure.kind.code] += 1
+        return self._readable(request, error_response(failure))
+
+    def _readable(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+        """Let the page that asked read the answer, if it may."""
+        for name, value in self._admission.origins.answer_headers(request.headers).items():
             response.headers.add(name, value)
         return response

@@ -1,5 +1,6 @@
 """Whose connection it is: the client's address, behind any number of trusted proxies."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
@@ -17,6 +18,12 @@ MAX_PROXIES: Final = 6
 _IPV6_PREFIX: Final = 64
 # Clients open several connections in a row; a miss costs a few microseconds.
 _REMEMBERED: Final = 4_096
+
+
+def peer_address(transport: asyncio.BaseTransport | None) -> str:
+    """The address at the other end of the network connection."""
+    peer = transport.get_extra_info("peername") if transport is not None else None
+    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 class Addresses:

@@ -16,6 +16,7 @@ class Counters:
         "packets_in",
         "packets_out",
         "refused",
+        "unread",
         "upgrades",
     )
 
@@ -29,7 +30,9 @@ class Counters:
         self.bytes_out = 0
         # By the name of their reason (protocol/disconnects.py).
         self.disconnects: Counter[str] = Counter()
-        # Connections and handshakes by the code of the error they were told (protocol/errors.py),
-        # and attempts to join a namespace.
+        # Answers over HTTP that were not read in time.
+        self.unread = 0
+        # Connections, handshakes and requests over HTTP by the code of the error they were told
+        # (protocol/errors.py), and attempts to join a namespace.
         self.refused: Counter[str] = Counter()
         self.connects_refused: Counter[str] = Counter()

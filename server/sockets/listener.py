@@ -8,9 +8,7 @@ broken requests. A later upgrade on a connection that aiohttp keeps alive is ser
 from __future__ import annotations
 
 import asyncio
-import binascii
 import socket
-from base64 import b64decode
 from collections.abc import Callable
 from typing import Final, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -18,15 +16,18 @@ from urllib.parse import parse_qsl, urlsplit
 from picows import WSAutoPingStrategy
 from picows.picows import WSProtocol  # type: ignore[attr-defined] # the stub leaves it out
 
-from protocol import disconnects, engineio
+from protocol import engineio
 from protocol.bounds import MAX_FIRST_REQUEST_BYTES
 from protocol.errors import MALFORMED, REQUEST_TIMEOUT, TOO_LARGE, ErrorKind, Failure
+from server.sockets.addresses import peer_address
+from server.sockets.admission import PACKETS_PER_HANDSHAKE, PACKETS_PER_REQUEST
 from server.sockets.deadlines import Deadlines
 from server.sockets.engine import Engine
 from server.sockets.handshake import Handshake, read_handshake
 from server.sockets.places import Places
 from server.sockets.refused import Refused
 from server.sockets.slices import Slices
+from server.sockets.upgrade import Upgrade, read_upgrade
 from server.sockets.websocket import LOGGER, WebSocket
 
 HttpProtocolFactory = Callable[[], asyncio.Protocol]
@@ -37,7 +38,6 @@ _READ_BUFFER_BYTES: Final = 2_048
 # connection a turn of the loop has to work through, and how far picows' buffer grows with it.
 _RECEIVE_BUFFER_BYTES: Final = 16_384
 _HEAD_END: Final = b"\r\n\r\n"
-_WEBSOCKET_KEY_BYTES: Final = 16
 # A session that polls has a GET waiting while a POST brings packets.
 _HTTP_PER_SESSION: Final = 2
 # A browser opens as many to one host for pages and calls.
@@ -141,7 +141,16 @@ class Arrival(asyncio.Protocol):
     front and passes everything on, so that its connections are counted.
     """
 
-    __slots__ = ("_address", "_asked", "_data", "_head_bytes", "_http", "_listener", "_transport")
+    __slots__ = (
+        "_address",
+        "_asked",
+        "_data",
+        "_head_bytes",
+        "_http",
+        "_listener",
+        "_transport",
+        "broken",
+    )
 
     _transport: asyncio.Transport
 
@@ -154,6 +163,8 @@ class Arrival(asyncio.Protocol):
         self._http: asyncio.Protocol | None = None
         # The handshake that waits for its turn.
         self._asked: tuple[Upgrade, Handshake] | None = None
+        # Whether it ended with an error: what was written last may not have arrived.
+        self.broken = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the time for the first request, if there is room for one more."""
@@ -209,6 +220,7 @@ class Arrival(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The network connection has ended."""
+        self.broken = self.broken or exc is not None
         self._leave()
         if self._http is not None:
             self._http.connection_lost(exc)
@@ -219,7 +231,8 @@ class Arrival(asyncio.Protocol):
 
     def give_up(self) -> None:
         """An answer was not read in time."""
-        self._listener.engine.counters.disconnects[disconnects.SLOW_CONSUMER.name] += 1
+        self.broken = True
+        self._listener.engine.counters.unread += 1
         self._transport.abort()
 
     def time_out(self) -> None:
@@ -254,8 +267,8 @@ class Arrival(asyncio.Protocol):
         upgrade = read_upgrade(bytes(self._data[:head_bytes]))
         try:
             handshake = self._handshake(upgrade) if upgrade is not None else None
-            if handshake is not None and handshake.connection is None:
-                admission.turnstile.check()
+            if handshake is not None:
+                self._charge(handshake)
         except Failure as failure:
             self._refuse(failure)
             return
@@ -283,6 +296,15 @@ class Arrival(asyncio.Protocol):
         if target.path != engine.options.path or query.get("transport") != engineio.WEBSOCKET:
             return None
         return read_handshake(engine, query, upgrade.headers, peer_address(self._transport))
+
+    def _charge(self, handshake: Handshake) -> None:
+        """Take what a handshake costs from its address. Raises the `Failure` that refuses it."""
+        admission = self._listener.engine.admission
+        if handshake.connection is None:
+            admission.charge(handshake.address, PACKETS_PER_HANDSHAKE)
+            admission.turnstile.check()
+        else:
+            admission.charge(handshake.address, PACKETS_PER_REQUEST)
 
     def _leave(self) -> None:
         """Give up the place of a connection that is nobody's or aiohttp's."""
@@ -320,75 +342,6 @@ class Arrival(asyncio.Protocol):
 def _may_begin_request(byte: int) -> bool:
     """Whether HTTP may begin so: with a method, or with an empty line. TLS and much else do not."""
     return 0x20 < byte < 0x7F or byte in b"\r\n"
-
-
-class Upgrade:
-    """A request that asks, rightly, for a WebSocket."""
-
-    __slots__ = ("headers", "target")
-
-    def __init__(self, target: str, headers: dict[str, str]) -> None:
-        self.target = target
-        self.headers = headers
-
-    @property
-    def offers_deflate(self) -> bool:
-        """The client would compress messages (RFC 7692)."""
-        return "permessage-deflate" in self.headers.get("Sec-Websocket-Extensions", "")
-
-    def request(self) -> bytes:
-        """The request with what picows needs and no more.
-
-        picows keeps what it is given, and does not know that `Connection` may hold several words.
-        """
-        key = self.headers["Sec-Websocket-Key"]
-        return (
-            f"GET {self.target} HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
-        ).encode()
-
-
-def read_upgrade(head: bytes) -> Upgrade | None:
-    """The WebSocket upgrade that the head of a request asks for; None for any other request."""
-    try:
-        lines = head.decode("ascii").split("\r\n")
-    except UnicodeDecodeError:
-        return None
-    words = lines[0].split(" ")
-    # picows gets the first line, so that nothing may hide in it.
-    if not lines[0].isprintable() or len(words) != 3 or words[0] != "GET" or words[2] != "HTTP/1.1":
-        return None
-    headers: dict[str, str] = {}
-    for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        title = name.title()
-        # A header given twice, folded or broken is left to aiohttp's parser to judge.
-        if not colon or title in headers or name != name.strip():
-            return None
-        headers[title] = value.strip(" \t")
-    return Upgrade(words[1], headers) if _asks_for_websocket(headers) else None
-
-
-def _asks_for_websocket(headers: dict[str, str]) -> bool:
-    connection = headers.get("Connection", "").lower()
-    try:
-        key = b64decode(headers.get("Sec-Websocket-Key", ""), validate=True)
-    except binascii.Error:
-        return False
-    return (
-        headers.get("Upgrade", "").lower() == "websocket"
-        and "upgrade" in [word.strip() for word in connection.split(",")]
-        and headers.get("Sec-Websocket-Version") == "13"
-        and len(key) == _WEBSOCKET_KEY_BYTES
-        and headers.get("Content-Length", "0") == "0"
-        and "Transfer-Encoding" not in headers
-    )
-
-
-def peer_address(transport: asyncio.BaseTransport | None) -> str:
-    """The address at the other end of the network connection."""
-    peer = transport.get_extra_info("peername") if transport is not None else None
-    return str(peer[0]) if isinstance(peer, tuple) else ""
 
 
 def _picows_protocol(socket: WebSocket, max_frame_bytes: int) -> WSProtocol:

@@ -12,7 +12,7 @@ from protocol.bounds import MAX_PACKETS_PER_POLL
 from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.engineio import Binary
 from protocol.errors import INTERNAL, MALFORMED, Failure
-from server.http.compression import refuse_compressed
+from server.encoding import refuse_compressed
 from server.sockets.connection import Connection
 from server.sockets.engine import Engine
 from server.sockets.handshake import error_response

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from protocol.errors import Failure
 from server.sockets.handshake import error_body, error_headers
 
 if TYPE_CHECKING:
     from server.sockets.listener import Listener
+
+# The request is not read here, so that any page may know why it is refused: no secret is in it.
+_FOR_PAGES: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "Retry-After",
+}
 
 
 class Refused(asyncio.Protocol):
@@ -52,6 +58,7 @@ def _response(failure: Failure) -> bytes:
     content = error_body(failure)
     headers = {
         **error_headers(failure),
+        **_FOR_PAGES,
         "Content-Length": str(len(content)),
         "Connection": "close",
     }

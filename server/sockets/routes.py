@@ -7,11 +7,11 @@ from aiohttp import hdrs, web
 from protocol import engineio
 from protocol.errors import MALFORMED, Failure
 from server.sockets import polling
+from server.sockets.addresses import peer_address
 from server.sockets.connection import Connection
 from server.sockets.engine import Engine
 from server.sockets.fallback import FallbackResponse, FallbackWebSocket
 from server.sockets.handshake import error_response, read_handshake
-from server.sockets.listener import peer_address
 
 
 class SocketRoutes:

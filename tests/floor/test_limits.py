@@ -91,7 +91,7 @@ async def test_every_limit_is_on_the_metrics_page_before_it_is_met(house: House)
     named = {"slow_consumer", "flooding", "address_flooding", "too_large", "connect_timeout"}
     assert named <= REASONS.keys()
     named = {
-        *("too_many_connections", "too_many_user_connections", "too_many_rooms"),
+        *("rate_limited", "too_many_connections", "too_many_user_connections", "too_many_rooms"),
         *("overloaded", "request_timeout", "too_large", "forbidden"),
     }
     assert named <= {kind.code for kind in CONNECTING}
@@ -103,16 +103,21 @@ async def test_an_address_that_floods_over_http_is_slowed_down(house: House) -> 
     async with aiohttp.ClientSession() as flood:
         with suppress(aiohttp.ClientError):
             for _ in range(200):
-                async with flood.get(f"{house.url}/healthz") as answer:
+                async with flood.get(f"{house.url}/healthz", headers={"Origin": FLOOR}) as answer:
                     outcomes.append(answer.status)
                     if answer.status == 429:
                         assert answer.headers["Retry-After"] == "1"
                         assert answer.headers["Connection"] == "close"
+                        assert answer.headers["Access-Control-Allow-Origin"] == FLOOR
+                        assert answer.headers["Access-Control-Expose-Headers"] == "Retry-After"
                         error = (await answer.json())["error"]
                         assert (error["code"], error["number"]) == ("rate_limited", 5001)
     assert outcomes[:20] == [200] * 20
     assert 429 in outcomes
-    assert house.pitboss.sockets.counters.disconnects["address_flooding"] == outcomes.count(429)
+    counters = house.pitboss.sockets.counters
+    assert counters.refused["rate_limited"] == outcomes.count(429)
+    # No session ended.
+    assert not counters.disconnects
 
 
 @pytest.mark.parametrize("options", [{"allowed_origins": [FLOOR]}])

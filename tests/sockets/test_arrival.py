@@ -174,6 +174,9 @@ async def expect_refusal(socket: RawSocket, status: int, code: str, limit: int) 
     head, content = (await socket.rest()).split(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status)
     assert b"\r\nRetry-After: 5\r\n" in head
+    # Any page may read it.
+    assert b"\r\nAccess-Control-Allow-Origin: *\r\n" in head
+    assert b"\r\nAccess-Control-Expose-Headers: Retry-After\r\n" in head
     answer = json.loads(content)
     assert answer["success"] is False
     error = answer["error"]

@@ -182,9 +182,11 @@ async def test_an_answer_over_http_that_nobody_reads_is_given_up() -> None:
         slow.send(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n")
         slow.reader._transport.pause_reading()  # type: ignore[attr-defined] # of a StreamReader
         await served.until(lambda: served.listener.places.taken == 1)
-        await served.until_ended("slow_consumer")
         await served.until(lambda: served.listener.places.taken == 0)
         assert not len(served.listener.unread)
+        # No session ended.
+        assert served.server.counters.unread == 1
+        assert not served.server.counters.disconnects
 
 
 async def test_an_answer_over_http_that_is_read_is_not_given_up() -> None:

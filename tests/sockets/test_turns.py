@@ -9,14 +9,16 @@ import pytest
 
 from protocol.bounds import MAX_FIRST_REQUEST_BYTES
 from server.sockets import turnstile
+from server.sockets.admission import PACKETS_PER_HANDSHAKE, PACKETS_PER_REQUEST
 from server.sockets.listener import Arrival
 from server.sockets.options import SocketOptions
 from tests.sockets.application import Served, serve
-from tests.sockets.raw import RawSocket, frame, raw, upgrade_request
+from tests.sockets.raw import RawSocket, frame, raw, session, upgrade_request
 from tests.sockets.test_arrival import refusal
 
 SLOW = SocketOptions(handshakes_per_second=100, max_connections_per_ip=1_000)
 POLL = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: test\r\n\r\n"
+LAST_POLL = POLL.replace(b"Host: test", b"Host: test\r\nConnection: close")
 
 
 def stop_clock(served: Served) -> None:
@@ -182,3 +184,50 @@ async def test_the_end_leaves_nobody_waiting() -> None:
         served.listener.close()
         served.server.close()
         assert (await refusal(one, 503))["code"] == "draining"
+
+
+@pytest.mark.parametrize("request_bytes", [upgrade_request(), LAST_POLL])
+async def test_one_address_cannot_fill_the_line(request_bytes: bytes) -> None:
+    options = SocketOptions(max_packets_per_second_per_ip=3 * PACKETS_PER_HANDSHAKE)
+    async with serve(options) as served, AsyncExitStack() as crowd:
+        stop_clock(served)
+        served.server.engine.admission._packets.of("127.0.0.1").per_second = 0.001
+        for _ in range(3):
+            await ask(served, crowd, request_bytes)
+        async with raw(served.port) as one_more:
+            one_more.send(request_bytes)
+            answer = await one_more.rest()
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        assert b"\r\nRetry-After: 1\r\n" in answer
+        assert b'"code":"rate_limited"' in answer
+        assert served.server.counters.refused["rate_limited"] == 1
+        assert waiting(served) == 3
+
+        neighbour = await crowd.enter_async_context(raw(served.port, from_address="127.0.0.2"))
+        neighbour.send(request_bytes)
+        await served.until(lambda: waiting(served) == 4)
+
+
+async def test_an_upgrade_that_is_tried_again_and_again_is_refused() -> None:
+    options = SocketOptions(
+        max_packets_per_second_per_ip=PACKETS_PER_HANDSHAKE + 2 * PACKETS_PER_REQUEST
+    )
+    async with serve(options) as served, AsyncExitStack() as crowd:
+        served.server.engine.admission._packets.of("127.0.0.1").per_second = 0.001
+        poller = await crowd.enter_async_context(raw(served.port))
+        poller.send(POLL)
+        await poller.head()
+        (sid,) = served.server.engine.connections
+        for status in (b"101", b"101", b"429"):
+            candidate = await crowd.enter_async_context(raw(served.port))
+            candidate.send(upgrade_request(f"EIO=4&transport=websocket&sid={sid}"))
+            assert (await candidate.head()).startswith(b"HTTP/1.1 " + status)
+        assert served.connections == 1
+
+
+async def test_a_bound_lower_than_a_handshake_costs_lets_one_in() -> None:
+    async with (
+        serve(SocketOptions(max_packets_per_second_per_ip=1)) as served,
+        session(served.port),
+    ):
+        assert served.connections == 1
