@@ -320,6 +320,7 @@ def _socket_options(settings: Settings) -> SocketOptions:
         max_payload_bytes=settings.max_payload_bytes,
         websocket_compression=settings.websocket_compression,
         request_timeout_ms=settings.request_timeout_milliseconds,
+        unread_timeout_ms=settings.unread_timeout_milliseconds,
         connect_timeout_ms=settings.connect_timeout_milliseconds,
         max_outbound_bytes=settings.max_outbound_bytes,
         max_outbound_packets=settings.max_outbound_packets,

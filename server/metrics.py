@@ -131,12 +131,16 @@ class NodeCollector(Collector):
         yield _labelled(
             CounterMetricFamily,
             "pitboss_disconnects",
-            "Connections and sockets that ended, by reason.",
+            "Sessions and sockets that ended, by reason.",
             _with_zeros(counters.disconnects, REASONS),
         )
         refusals = [kind.code for kind in CONNECTING]
         for name, text, counts in (
-            ("handshakes", "Connections and handshakes refused, by error.", counters.refused),
+            (
+                "handshakes",
+                "Connections, handshakes and HTTP requests refused, by error.",
+                counters.refused,
+            ),
             ("connects", "Attempts to join refused, by error.", counters.connects_refused),
         ):
             yield _labelled(
@@ -155,6 +159,7 @@ class NodeCollector(Collector):
         for name, value in (
             ("connections_opened", counters.opened),
             ("upgrades", counters.upgrades),
+            ("answers_unread", counters.unread),
             ("packets_in", counters.packets_in),
             ("packets_out", counters.packets_out),
             ("bytes_in", counters.bytes_in),

@@ -259,6 +259,13 @@ class Settings(BaseSettings):
         description="Time a new connection has to send the head of its first request. Longer:"
         " `request_timeout`.",
     )
+    unread_timeout_milliseconds: int = Field(
+        60_000,
+        ge=100,
+        le=600_000,
+        description="How long an answer over HTTP may find its reader's buffers full; 64 kB at"
+        " 10 kbit/s take 52 s. Longer: its connection is cut.",
+    )
     max_packets_per_second: int | None = Field(
         None,
         ge=1,
@@ -273,7 +280,8 @@ class Settings(BaseSettings):
         le=100_000_000,
         description="Packets from all connections of one address in a second, so that many sockets"
         " together cannot take what one may not; those that send past it end with"
-        " `address_flooding`. Unless set, four times the bound of one connection.",
+        " `address_flooding`. A request over HTTP counts as two and a new session as twenty; past"
+        " it they are told `rate_limited`. Unless set, four times the bound of one connection.",
     )
     max_outbound_bytes: int = Field(
         1_048_576,
@@ -298,8 +306,9 @@ class Settings(BaseSettings):
     allowed_origins: Origins | None = Field(
         None,
         description="Origins of the web pages that may open sockets and call the API here, such as"
-        " `https://floor.example`. Unless set, those of any origin may, which is safe as no cookie"
-        " counts here; this node's own pages and programs, which have no origin, always may.",
+        " `https://floor.example`; for this node's own pages, name its origin too. Unless set,"
+        " those of any origin may, which is safe as no cookie counts here. Programs, which have no"
+        " origin, always may.",
     )
     max_payload_bytes: int = Field(
         DEFAULT_MAX_PAYLOAD_BYTES,

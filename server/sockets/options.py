@@ -23,7 +23,7 @@ class SocketOptions:
     # From the first byte to the end of the first request's head, and of a polling body.
     request_timeout_ms: int = 10_000
     # How long an answer over HTTP may find its reader's buffers full; 64 kB at 10 kbit/s take 52 s.
-    # Past it the connection is cut as a `slow_consumer`.
+    # Past it the connection is cut.
     unread_timeout_ms: int = 60_000
     # From the handshake to the first joined namespace; also how long a token check may take.
     connect_timeout_ms: int = 10_000
@@ -52,7 +52,8 @@ class SocketOptions:
     # so only a flood reaches it. Past it: `flooding`.
     max_packets_per_second: int = 5_000
     # What all connections of one address may send in a second: a few at the bound above, or two
-    # hundred that play fast. Past it the connection that sends goes: `address_flooding`.
+    # hundred that play fast. Past it the connection that sends goes: `address_flooding`; HTTP
+    # requests and handshakes, which count as several packets, are told `rate_limited`.
     max_packets_per_second_per_ip: int = 20_000
     # Origins that browsers may connect from; None is any, which is safe as no cookie counts here.
     allowed_origins: frozenset[str] | None = None

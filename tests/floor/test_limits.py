@@ -12,7 +12,7 @@ from protocol.disconnects import REASONS
 from server.documents.refusals import CONNECTING
 from tests.floor.house import LIMIT_S, House, Person
 from tests.floor.test_sessions import refused_handshake
-from tests.sockets.raw import session
+from tests.sockets.raw import raw, session
 
 FLOOR = "https://floor.example"
 EVIL = "https://evil.example"
@@ -22,7 +22,7 @@ PREFLIGHT = {
 }
 
 
-async def count(house: House, name: str, kind: str) -> float:
+async def count(house: House, name: str, kind: str | None = None) -> float:
     """A counter, as `/metrics` has it."""
     async with (
         aiohttp.ClientSession() as http,
@@ -31,7 +31,7 @@ async def count(house: House, name: str, kind: str) -> float:
         text = await answer.text()
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            if sample.name == name and sample.labels == {"kind": kind}:
+            if sample.name == name and sample.labels.get("kind") == kind:
                 return sample.value
     raise AssertionError(f"{name} has no {kind}")
 
@@ -88,6 +88,7 @@ async def test_every_limit_is_on_the_metrics_page_before_it_is_met(house: House)
     for kind in CONNECTING:
         for name in ("pitboss_handshakes_refused_total", "pitboss_connects_refused_total"):
             assert await count(house, name, kind.code) == 0
+    assert await count(house, "pitboss_answers_unread_total") == 0
     named = {"slow_consumer", "flooding", "address_flooding", "too_large", "connect_timeout"}
     assert named <= REASONS.keys()
     named = {
@@ -152,14 +153,27 @@ async def test_pages_of_other_origins_change_nothing(house: House) -> None:
     assert "Access-Control-Allow-Origin" not in headers
     assert await house.pool.fetchval("select count(*) from users") == before
     assert await count(house, "pitboss_handshakes_refused_total", "forbidden") == 1
-    # The node's own pages, and programs.
-    assert (await ask(house, "POST", "/api/v1/auth/guest", {"Origin": house.url}))[0] == 200
+    # A name that an attacker gave the node is an origin like any other; programs have none.
+    assert (await ask(house, "POST", "/api/v1/auth/guest", {"Origin": house.url}))[0] == 403
     assert (await ask(house, "POST", "/api/v1/auth/guest", {}))[0] == 200
 
 
 async def test_any_page_may_unless_origins_are_set(house: House) -> None:
     status, headers, _ = await ask(house, "POST", "/api/v1/auth/guest", {"Origin": EVIL})
     assert (status, headers["Access-Control-Allow-Origin"]) == (200, EVIL)
+
+
+@pytest.mark.parametrize("options", [{"unread_timeout_milliseconds": 100}])
+async def test_the_time_to_read_an_answer_is_as_set(house: House) -> None:
+    async with raw(int(house.url.rsplit(":", 1)[1])) as slow:
+        slow.reader._transport.pause_reading()  # type: ignore[attr-defined] # of a StreamReader
+        # More answers than all buffers on the way to a client hold.
+        slow.send(b"GET /openapi.json HTTP/1.1\r\nHost: test\r\n\r\n" * 500)
+        async with asyncio.timeout(LIMIT_S):
+            while not await count(house, "pitboss_answers_unread_total"):
+                await asyncio.sleep(0.02)
+        assert await count(house, "pitboss_answers_unread_total") == 1
+        assert await count(house, "pitboss_disconnects_total", "slow_consumer") == 0
 
 
 @pytest.mark.parametrize("options", [{"connect_timeout_milliseconds": 100}])
