@@ -8,7 +8,7 @@ import pytest
 from protocol import disconnects
 from server.sockets.options import SocketOptions
 from server.sockets.socket import MAX_EARLY_PACKETS
-from tests.sockets.application import Served, serve
+from tests.sockets.application import Served, fall_due, serve
 from tests.sockets.raw import TEXT, Door, frame, joined, raw, session, upgrade_request
 from tests.sockets.test_polling import Poller
 
@@ -28,8 +28,9 @@ async def test_heartbeats_keep_a_connection_that_answers(door: Door) -> None:
 
 @pytest.mark.parametrize("door", list(Door))
 async def test_a_peer_that_answers_no_ping_is_disconnected(door: Door) -> None:
-    options = SocketOptions(ping_interval_ms=SOON_MS, ping_timeout_ms=SOON_MS)
+    options = SocketOptions(ping_timeout_ms=SOON_MS)
     async with serve(options) as served, joined(served.port, door=door) as socket:
+        fall_due(served.server.engine.pings)
         assert await socket.close_code() == 4001
         assert served.application.ends == [("/", "ping_timeout")]
 
@@ -63,25 +64,30 @@ async def test_a_pong_that_nobody_asked_for_changes_nothing(served: Served) -> N
 
 async def test_who_joins_no_namespace_is_disconnected() -> None:
     options = SocketOptions(connect_timeout_ms=SOON_MS)
-    async with serve(options) as served:
-        async with session(served.port) as socket:
-            assert await socket.close_code() == 4003
-        async with joined(served.port) as socket:
-            assert len(served.server.unjoined) == 0
-            socket.text("41")
-            assert await socket.close_code() == 4003
-        await served.until_ended("connect_timeout", 2)
+    async with serve(options) as served, session(served.port) as socket:
+        assert await socket.close_code() == 4003
+    await served.until_ended("connect_timeout")
+
+
+async def test_who_leaves_the_last_namespace_is_disconnected(served: Served) -> None:
+    async with joined(served.port) as socket:
+        assert len(served.server.unjoined) == 0
+        socket.text("41")
+        await served.until(lambda: len(served.server.unjoined) == 1)
+        fall_due(served.server.unjoined)
+        assert await socket.close_code() == 4003
+        await served.until_ended("connect_timeout")
         assert served.application.ends == [("/", "client_left")]
 
 
-async def test_a_slow_answer_to_connect_is_a_temporary_error() -> None:
-    async with serve(SocketOptions(connect_timeout_ms=SOON_MS)) as served:
-        async with joined(served.port) as socket:
-            socket.text('40/chat,{"wait_s":60}')
-            answer = await socket.packet()
-            assert answer.startswith("44/chat,")
-            assert '"code":"overloaded"' in answer
-        assert served.application.cancelled == 1
+async def test_a_slow_answer_to_connect_is_a_temporary_error(served: Served) -> None:
+    async with joined(served.port) as socket:
+        served.server.options = SocketOptions(connect_timeout_ms=SOON_MS)
+        socket.text('40/chat,{"wait_s":60}')
+        answer = await socket.packet()
+        assert answer.startswith("44/chat,")
+        assert '"code":"overloaded"' in answer
+    assert served.application.cancelled == 1
 
 
 async def test_who_leaves_while_joining_is_not_joined(served: Served) -> None:
