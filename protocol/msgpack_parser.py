@@ -31,6 +31,9 @@ _EVENT: Final = 2
 _ACK: Final = 3
 _CONNECT_ERROR: Final = 4
 
+# How the answer to CONNECT begins: a map of three, the first of which says so.
+CONNECT_HEAD: Final = b"\x83\xa4type\x00"
+
 # JavaScript's encoder has one extension, of this code, for its typed arrays, for `undefined` (one
 # byte, 0) and for dates (eight bytes). Only their headers tell them apart, which are not seen here:
 # a lone zero is taken for `undefined`, which is everywhere, and a date for bytes. Send its number.

@@ -31,6 +31,14 @@ class Parser(Protocol):
 JSON: Final[Parser] = socketio
 MSGPACK: Final[Parser] = msgpack_parser
 
+_CONNECT_HEADS: Final = (socketio.CONNECT_HEAD, msgpack_parser.CONNECT_HEAD)
+
+
+def is_connect(packet: bytes) -> bool:
+    """Whether a packet tells a client that it has joined a namespace: it may hold a `pid`."""
+    return packet.startswith(_CONNECT_HEADS)
+
+
 # A form is a number, so that what a client reads is found without hashing: the parser's, and two
 # more where the event's offset follows its arguments.
 _PARSERS: Final = (JSON, MSGPACK)

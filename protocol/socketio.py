@@ -37,6 +37,8 @@ RESERVED_EVENTS: Final = frozenset(
 )
 
 Argument = Raw | object
+# How the answer to CONNECT begins.
+CONNECT_HEAD: Final = b"40"
 # One packet as Engine.IO messages: the text first, then each attachment.
 Encoded = tuple[bytes, ...]
 
@@ -163,7 +165,7 @@ def encode_connect(namespace: str, sid: str, pid: str | None = None) -> Encoded:
 
     A `pid` says that this may be recovered, and the one that the client sent that it was.
     """
-    return (_header(b"40", namespace, None) + _ENCODER.encode(connect_answer(sid, pid)),)
+    return (_header(CONNECT_HEAD, namespace, None) + _ENCODER.encode(connect_answer(sid, pid)),)
 
 
 def encode_connect_error(namespace: str, message: str, data: object = None) -> Encoded:

@@ -12,6 +12,7 @@ MIN_COMPRESSED_BYTES: Final = 1_024
 # The better one first: what `deflate` means is an old dispute between browsers.
 _CODINGS: Final = (ContentCoding.gzip, ContentCoding.deflate)
 _ANY: Final = "*"
+_NO_TRANSFORM: Final = "no-transform"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -19,10 +20,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # Length tells something of what was compressed together (the BREACH attack): who makes a victim
 # send the same secret again and again beside words of the attacker's choice, and counts bytes on
 # the way, guesses the secret. Here nobody can make a browser do that, as no cookie counts: a page
-# of another site has no token to send. And no secret is ever sent twice: tokens and session ids go
-# out once, in answers of their own that are smaller than the bound above, so that what other people
-# write (chat, say, in the answer to a poll) never meets one. Who adds an answer that repeats a
-# secret beside other people's words must leave it uncompressed.
+# of another site has no token to send. And no secret is sent beside what other people write (chat,
+# say, in the answer to a poll) where it could be guessed so: tokens and session ids go out once, in
+# answers of their own that are smaller than the bound above. The `pid` of a socket that comes back
+# goes out again, with what it missed: such an answer says `no-transform`, and so must every other
+# that repeats a secret beside other people's words. Proxies then leave it uncompressed too (RFC
+# 9111, section 5.2.2.6).
 @web.middleware
 async def compress_answers(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Compress an answer if it is large enough and the client takes it so.
@@ -33,7 +36,9 @@ async def compress_answers(request: web.Request, handler: Handler) -> web.Stream
     response = await handler(request)
     if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
         return response
-    if len(response.body) < MIN_COMPRESSED_BYTES:
+    if len(response.body) < MIN_COMPRESSED_BYTES or _NO_TRANSFORM in response.headers.get(
+        hdrs.CACHE_CONTROL, ""
+    ):
         return response
     response.headers.add(hdrs.VARY, hdrs.ACCEPT_ENCODING)
     if hdrs.CONTENT_ENCODING in response.headers:

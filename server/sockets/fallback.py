@@ -19,6 +19,7 @@ from aiohttp.abc import AbstractStreamWriter
 from protocol import disconnects, engineio
 from protocol.disconnects import DisconnectReason, ProtocolViolation, sent_code
 from protocol.engineio import Binary
+from protocol.errors import MALFORMED, Failure
 from server.sockets.masks import MaskedOnly
 
 if TYPE_CHECKING:
@@ -47,7 +48,12 @@ class FallbackResponse(web.WebSocketResponse):
         )
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        """Answer the handshake. From that answer on the client sends frames."""
+        """Answer the handshake. From that answer on the client sends frames.
+
+        Raises `Failure` malformed for what came sooner: nobody has looked at it.
+        """
+        if request.protocol._message_tail:  # noqa: SLF001 - aiohttp has no other word for it
+            raise Failure(MALFORMED, reason="frames come after the handshake's answer")
         if request.transport is not None and self.can_prepare(request):
             self.guard = MaskedOnly.guard(request.transport)
         prepared = await super().prepare(request)

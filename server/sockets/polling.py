@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -12,10 +13,12 @@ from protocol.bounds import MAX_PACKETS_PER_POLL
 from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.engineio import Binary
 from protocol.errors import INTERNAL, MALFORMED, Failure
+from protocol.outgoing import is_connect
 from server.encoding import refuse_compressed
 from server.sockets.connection import Connection
 from server.sockets.engine import Engine
 from server.sockets.handshake import error_response
+from server.sockets.listener import Arrival
 
 _TEXT: Final = "text/plain; charset=UTF-8"
 
@@ -23,14 +26,16 @@ _TEXT: Final = "text/plain; charset=UTF-8"
 class Polling:
     """The transport of a session that polls: writable while a GET waits."""
 
-    __slots__ = ("_answer", "_closed", "connection")
+    __slots__ = ("_answer", "_carrier", "_closed", "connection")
 
     name = engineio.POLLING
     max_packets = MAX_PACKETS_PER_POLL
     connection: Connection
 
     def __init__(self) -> None:
-        self._answer: asyncio.Future[bytes] | None = None
+        self._answer: asyncio.Future[web.Response] | None = None
+        # What the last answer went out on, until the next poll.
+        self._carrier: Arrival | None = None
         self._closed = False
 
     @property
@@ -44,7 +49,7 @@ class Polling:
         payload = engineio.encode_payload(packets)
         answer, self._answer = self._answer, None
         if not answer.done():
-            answer.set_result(payload)
+            answer.set_result(poll_response(packets, payload))
         return len(payload)
 
     def close(self, reason: DisconnectReason) -> None:
@@ -53,13 +58,22 @@ class Polling:
             asked = reason is disconnects.CLIENT_CLOSED
             self.write([engineio.NOOP if asked else engineio.CLOSE])
         self._closed = True
+        self._carrier = None
 
     def abort(self) -> None:
         """There is nothing to cut: a GET ends with its answer."""
 
-    async def poll(self) -> bytes:
-        """The body for a GET: what is queued, or what comes next. One at a time."""
+    async def poll(self, request: web.Request) -> web.Response:
+        """The answer to a GET: what is queued, or what comes next. One at a time.
+
+        Raises `ProtocolViolation` transport_closed where the answer before may not have arrived,
+        which a client that asks again by itself does not know.
+        """
         assert self._answer is None, "the session refuses a second poll"
+        if self._carrier is not None and self._carrier.broken:
+            raise ProtocolViolation(disconnects.TRANSPORT_CLOSED)
+        network = request.transport.get_protocol() if request.transport is not None else None
+        self._carrier = network if isinstance(network, Arrival) else None
         self._answer = asyncio.get_running_loop().create_future()
         answer = self._answer
         session = self.connection.session
@@ -73,14 +87,14 @@ class Polling:
             self._answer = None
 
 
-async def open_session(engine: Engine, address: str) -> web.Response:
+async def open_session(engine: Engine, address: str, request: web.Request) -> web.Response:
     """Answer the GET that opens a session."""
     transport = Polling()
     transport.connection = engine.open(address, transport)
-    return text_response(await transport.poll())
+    return await transport.poll(request)
 
 
-async def receive(connection: Connection) -> web.Response:
+async def receive(connection: Connection, request: web.Request) -> web.Response:
     """Answer a GET of a session, once there is something to say."""
     connection.engine.run_heartbeats()
     try:
@@ -90,7 +104,9 @@ async def receive(connection: Connection) -> web.Response:
     transport = connection.transport
     assert isinstance(transport, Polling), "the session polls"
     try:
-        return text_response(await transport.poll())
+        return await transport.poll(request)
+    except ProtocolViolation as violation:
+        return _refuse(connection, violation)
     except asyncio.CancelledError:
         connection.close(disconnects.TRANSPORT_CLOSED)
         raise
@@ -123,7 +139,7 @@ async def send(connection: Connection, request: web.Request) -> web.Response:
         if connection.ended is not None:
             break
     if connection.ended is None or connection.ended.orderly:
-        return text_response(b"ok")
+        return _text_response(b"ok")
     return _error(connection.ended)
 
 
@@ -151,8 +167,15 @@ def _refuse(connection: Connection, violation: ProtocolViolation) -> web.Respons
     return _error(violation.reason)
 
 
-def text_response(body: bytes) -> web.Response:
-    """An answer that carries packets, or the word that some were taken."""
+def poll_response(packets: Sequence[bytes], payload: bytes) -> web.Response:
+    """An answer that carries packets. A `pid` beside words of others must not be compressed."""
+    response = _text_response(payload)
+    if any(map(is_connect, packets)):
+        response.headers["Cache-Control"] = "no-store, no-transform"
+    return response
+
+
+def _text_response(body: bytes) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": _TEXT, "Cache-Control": "no-store"})
 
 

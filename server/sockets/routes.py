@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiohttp import hdrs, web
+from aiohttp import WSCloseCode, hdrs, web
 
 from protocol import engineio
 from protocol.errors import MALFORMED, Failure
@@ -31,6 +31,9 @@ class SocketRoutes:
         except Failure as failure:
             self._engine.counters.refused[failure.kind.code] += 1
             response = error_response(failure)
+        except ConnectionError:
+            # The client has left, which is no error of ours; this goes nowhere.
+            response = web.Response()
         if not response.prepared:
             response.headers.update(self._engine.admission.origins.answer_headers(request.headers))
         return response
@@ -42,7 +45,7 @@ class SocketRoutes:
         if polls and request.method == hdrs.METH_GET:
             last_words = self._engine.take_last_words(request.query.get("sid", ""))
             if last_words is not None:
-                return polling.text_response(engineio.encode_payload(last_words))
+                return polling.poll_response(last_words, engineio.encode_payload(last_words))
         peer = peer_address(request.transport)
         handshake = read_handshake(self._engine, request.query, request.headers, peer)
         connection = handshake.connection
@@ -54,9 +57,9 @@ class SocketRoutes:
             if request.method != hdrs.METH_GET:
                 raise Failure(MALFORMED, reason="a session is opened with GET")
             await self._turn(request, handshake.address)
-            return await polling.open_session(self._engine, handshake.address)
+            return await polling.open_session(self._engine, handshake.address, request)
         if request.method == hdrs.METH_GET:
-            return await polling.receive(connection)
+            return await polling.receive(connection, request)
         if request.method == hdrs.METH_POST:
             return await polling.send(connection, request)
         raise Failure(MALFORMED, reason="polling is done with GET and POST")
@@ -72,8 +75,24 @@ class SocketRoutes:
         except ValueError:
             # aiohttp takes for granted that the key is ASCII.
             raise Failure(MALFORMED, reason="Sec-WebSocket-Key is not base64") from None
+        if upgrading is None and not await self._still_may(address, response):
+            return response
         await FallbackWebSocket(self._engine, request, response).serve(address, upgrading)
         return response
+
+    async def _still_may(self, address: str, response: FallbackResponse) -> bool:
+        """Whether a session may be opened that could be before the handshake was answered.
+
+        If not, the WebSocket is closed: others came in meanwhile, or the server began to drain.
+        """
+        try:
+            self._engine.admission.check(address)
+        except Failure as failure:
+            self._engine.counters.refused[failure.kind.code] += 1
+            message = failure.kind.message.encode()
+            await response.close(code=WSCloseCode.TRY_AGAIN_LATER, message=message)
+            return False
+        return True
 
     async def _turn(self, request: web.Request, address: str) -> None:
         """Wait until a new session may be opened."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -105,6 +106,12 @@ class RawSocket:
             if opcode == CLOSE:
                 self.send(frame(CLOSE, payload[:2]))
                 return int.from_bytes(payload[:2], "big")
+
+    def reset(self) -> None:
+        """End the network connection with an error for the other side."""
+        network = self.writer.get_extra_info("socket")
+        network.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.close()
 
     async def rest(self) -> bytes:
         """Everything until the server closes the network connection."""

@@ -10,6 +10,7 @@ import pytest
 
 from protocol.bounds import MAX_FIRST_REQUEST_BYTES
 from server.sockets import listener
+from server.sockets.fallback import FallbackResponse
 from server.sockets.options import SocketOptions
 from tests.sockets.application import Served, serve
 from tests.sockets.raw import (
@@ -281,3 +282,20 @@ async def test_origins() -> None:
                 assert (await socket.head()).startswith(b"HTTP/1.1 %d " % status)
         async with websocket(served.port):  # a program has no origin
             pass
+
+
+async def test_a_session_that_may_not_be_any_more_is_not_opened(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = FallbackResponse.prepare
+
+    async def prepare_slowly(response: FallbackResponse, request: Any) -> Any:
+        prepared = await prepare(response, request)
+        served.server.engine.admission.draining = True
+        return prepared
+
+    monkeypatch.setattr(FallbackResponse, "prepare", prepare_slowly)
+    async with websocket(served.port, door=Door.AIOHTTP) as socket:
+        assert await socket.close_code() == 1013
+    assert served.server.counters.opened == 0
+    assert served.server.counters.refused["draining"] == 1

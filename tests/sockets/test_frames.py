@@ -17,7 +17,9 @@ from tests.sockets.raw import (
     Door,
     frame,
     joined,
+    raw,
     session,
+    upgrade_request,
 )
 
 
@@ -305,3 +307,15 @@ async def test_random_frames_harm_nobody_else(served: Served, door: Door, seed: 
     await served.until(lambda: served.connections == 0)
     assert served.server.sockets == 0
     assert "internal" not in served.server.counters.disconnects
+
+
+@pytest.mark.parametrize(
+    "early", [frame(TEXT, b"40", masked=False), frame(TEXT, b"40")[:3], frame(TEXT, b"40")]
+)
+async def test_aiohttp_takes_no_frame_before_it_has_answered(served: Served, early: bytes) -> None:
+    async with raw(served.port) as socket:
+        await socket.read_page()
+        socket.send(upgrade_request(), early)
+        assert (await socket.head()).startswith(b"HTTP/1.1 400 ")
+    assert served.server.counters.opened == 0
+    assert served.server.counters.refused["malformed"] == 1

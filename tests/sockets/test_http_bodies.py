@@ -4,12 +4,15 @@ import gzip
 import json
 import random
 import zlib
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 
 import aiohttp
+import msgspec
 import pytest
 import pytest_asyncio
 
+from protocol import engineio
 from server.http.compression import MIN_COMPRESSED_BYTES
 from tests.sockets.application import Served
 from tests.sockets.raw import raw
@@ -119,3 +122,36 @@ async def test_the_bytes_of_a_refused_body_are_not_unpacked(
         socket.reader._buffer.clear()  # type: ignore[attr-defined] # of the same
         await socket.read_page()  # so the whole body was read
     assert served.connections == 1
+
+
+AUTH = {"recover": True, "said": "the words of another, " * 100}
+
+
+@pytest.mark.parametrize(
+    "connect",
+    [
+        b"40" + json.dumps(AUTH).encode(),
+        b"b" + b64encode(msgspec.msgpack.encode({"type": 0, "nsp": "/", "data": AUTH})),
+    ],
+    ids=["json", "msgpack"],
+)
+async def test_an_answer_that_holds_a_pid_is_not_compressed(
+    served: Served, http: aiohttp.ClientSession, connect: bytes
+) -> None:
+    poller = Poller(http, served.url)
+    await poller.open()
+    assert await poller.post(connect) == (200, "ok")
+
+    async with http.get(poller.url, headers={"Accept-Encoding": "gzip"}) as response:
+        body = await response.read()
+        assert len(body) > MIN_COMPRESSED_BYTES
+        assert "Content-Encoding" not in response.headers
+        assert response.headers["Cache-Control"] == "no-store, no-transform"
+    connected, welcome = engineio.decode_payload(body)
+    pid = served.application.sockets[0].pid
+    assert pid is not None
+    assert pid.encode() in connected
+    assert b"the words of another" in welcome
+
+    served.application.sockets[0].emit("n", "x" * MIN_COMPRESSED_BYTES)
+    assert (await polled(poller, "gzip"))[0] == "gzip"

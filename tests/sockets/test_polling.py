@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
@@ -13,7 +14,7 @@ import pytest_asyncio
 from protocol import engineio
 from server.sockets.options import SocketOptions
 from tests.sockets.application import Served, serve
-from tests.sockets.raw import Door, frame, raw, upgrade_request, websocket
+from tests.sockets.raw import Door, RawSocket, frame, raw, upgrade_request, websocket
 
 BINARY_FRAME = 2
 
@@ -82,6 +83,40 @@ async def test_the_handshake(poller: Poller) -> None:
         "maxPayload": 131_072,
     }
     assert len(poller.sid) == 20
+
+
+async def test_a_candidate_keeps_a_place_until_it_is_the_transport(
+    served: Served, poller: Poller
+) -> None:
+    await poller.join()
+    before = served.listener.places.taken
+    query = f"EIO=4&transport=websocket&sid={poller.sid}"
+    async with websocket(served.port, query) as candidate:
+        assert served.listener.places.taken == before + 1
+        async with websocket(served.port, query) as second:
+            assert served.listener.places.taken == before + 2
+            assert await second.close_code() == 4106
+            assert served.server.counters.disconnects["upgrade_refused"] == 1
+        await served.until(lambda: served.listener.places.taken == before + 1)
+        candidate.text("2probe")
+        assert await candidate.packet() == "3probe"
+        candidate.text("5")
+        await served.until(lambda: served.listener.places.taken <= before)
+        assert served.connections == 1
+
+
+async def test_candidates_of_one_address_are_bounded(http: aiohttp.ClientSession) -> None:
+    async with serve(SocketOptions(max_connections_per_ip=1)) as served, AsyncExitStack() as stack:
+        poller = Poller(http, served.url)
+        await poller.open()
+        query = f"EIO=4&transport=websocket&sid={poller.sid}"
+        refused = 0
+        for _ in range(20):
+            socket = await stack.enter_async_context(raw(served.port))
+            socket.send(upgrade_request(query))
+            refused += b" 429 " in (await socket.head())
+        assert refused >= 10
+        assert served.server.counters.refused["too_many_connections"] == refused
 
 
 async def test_nobody_is_disconnected_because_the_process_stood_still(
@@ -467,3 +502,82 @@ async def test_a_close_packet_lets_the_poll_go(served: Served, poller: Poller) -
     assert await poller.post("1") == (200, "ok")
     assert await poll == (200, "6")
     assert served.application.ends == [("/", "client_closed")]
+
+
+async def carry_an_answer(served: Served, poller: Poller, network: RawSocket) -> None:
+    """Poll on a network connection of its own, whose client does not read the answer."""
+    [socket] = served.application.sockets
+    path = poller.url.removeprefix(served.url)
+    network.send(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+    await served.until(lambda: socket.connection.writable)
+    socket.emit("n", 1)
+    await served.until(lambda: not socket.connection.session._polled)
+
+
+async def test_an_answer_that_a_reset_may_have_lost_ends_the_session(
+    served: Served, poller: Poller
+) -> None:
+    await poller.open()
+    assert await poller.post('40{"recover":true,"quiet":true}') == (200, "ok")
+    connected = json.loads((await poller.get())[1][2:])
+    others = served.listener.places.taken
+    async with raw(served.port) as network:
+        await carry_an_answer(served, poller, network)
+        network.reset()
+        await served.until(lambda: served.listener.places.taken == others)
+
+    status, answer = await poller.get()
+
+    assert status == 400
+    assert json.loads(answer)["error"]["details"]["reason"] == "transport_closed"
+    assert served.application.ends == [("/", "transport_closed")]
+    # Who comes back gets what was lost.
+    again = Poller(poller.http, served.url)
+    await again.open()
+    auth = {"recover": True, "quiet": True, "pid": connected["pid"]}
+    assert await again.post("40" + json.dumps(auth)) == (200, "ok")
+    packets = await again.hear_until(lambda packets: len(packets) == 2)
+    assert json.loads(packets[0][2:]) == connected
+    assert packets[1].startswith('42["n",1,')
+
+
+async def test_an_answer_that_was_not_read_in_time_was_lost() -> None:
+    async with (
+        serve(SocketOptions(unread_timeout_ms=50, max_outbound_bytes=100_000_000)) as served,
+        aiohttp.ClientSession() as http,
+    ):
+        poller = Poller(http, served.url)
+        await poller.join()
+        [socket] = served.application.sockets
+        async with raw(served.port) as network:
+            network.writer.transport.pause_reading()  # type: ignore[attr-defined] # of a transport
+            path = poller.url.removeprefix(served.url)
+            network.send(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+            await served.until(lambda: socket.connection.writable)
+            socket.emit("n", "x" * 30_000_000)
+            await served.until(lambda: served.server.counters.unread == 1)
+            assert (await poller.get())[0] == 400
+        await served.until_ended("transport_closed")
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["closed", "kept"])
+async def test_an_answer_whose_network_connection_ends_in_order_has_arrived(
+    served: Served, poller: Poller, reads: bool
+) -> None:
+    await poller.join()
+    others = served.listener.places.taken
+    async with raw(served.port) as network:
+        await carry_an_answer(served, poller, network)
+        await network.head()
+        assert await network.reader.readexactly(len('42["n",1]')) == b'42["n",1]'
+        if reads:
+            network.writer.close()
+            await served.until(lambda: served.listener.places.taken == others)
+        served.application.sockets[0].emit("n", 2)
+        assert await poller.get() == (200, '42["n",2]')
+        if not reads:
+            # It carried the answer before the last.
+            network.reset()
+            await served.until(lambda: served.listener.places.taken == others)
+        served.application.sockets[0].emit("n", 3)
+        assert await poller.get() == (200, '42["n",3]')

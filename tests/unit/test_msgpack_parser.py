@@ -22,6 +22,7 @@ from protocol.bounds import (
 )
 from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.engineio import Binary
+from protocol.outgoing import JSON, MSGPACK, Parser, is_connect
 from protocol.socketio import Ack, Connect, Disconnect, Encoded, Event, Session
 
 # JavaScript's encoder writes `undefined` as an extension of one byte.
@@ -256,3 +257,17 @@ def test_numbers_that_msgpack_cannot_hold_are_what_javascript_reads(
 ) -> None:
     event = unpacked(msgpack_parser.encode_event("/", "a", [argument]))
     assert event["data"] == ["a", double]
+
+
+@pytest.mark.parametrize("parser", [JSON, MSGPACK])
+@pytest.mark.parametrize("namespace", ["/", "/chat", LONGEST_NAMESPACE])
+def test_only_the_answer_to_connect_is_one(parser: Parser, namespace: str) -> None:
+    assert is_connect(parser.encode_connect(namespace, "sid")[0])
+    assert is_connect(parser.encode_connect(namespace, "sid", "pid")[0])
+    others = [
+        parser.encode_event(namespace, "a", ["40"]),
+        parser.encode_ack(namespace, 0, [0]),
+        parser.encode_connect_error(namespace, "No"),
+        parser.encode_disconnect(namespace),
+    ]
+    assert not any(is_connect(packet) for encoded in others for packet in encoded)
