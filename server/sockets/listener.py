@@ -326,9 +326,12 @@ class Arrival(asyncio.Protocol):
         self._http.data_received(data)
 
     def _to_picows(self, upgrade: Upgrade, handshake: Handshake) -> None:
-        self._leave()
         engine, transport = self._listener.engine, self._transport
-        socket = WebSocket(engine, handshake.address, handshake.connection)
+        if handshake.connection is None:
+            self._leave()
+            socket = WebSocket(engine, handshake.address)
+        else:
+            socket = WebSocket(engine, handshake.address, handshake.connection, self._leave)
         protocol = _picows_protocol(socket, engine.options.max_payload_bytes)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -79,7 +80,7 @@ class WebSocket(WSListener):
         "_engine",
         "_fragments",
         "_fragments_type",
-        "_is_candidate",
+        "_give_place",
         "_paused",
         "_picows",
     )
@@ -88,12 +89,19 @@ class WebSocket(WSListener):
     max_packets = sys.maxsize
     _picows: WSTransport
 
-    def __init__(self, engine: Engine, address: str, upgrading: Connection | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        address: str,
+        upgrading: Connection | None = None,
+        give_place: Callable[[], None] | None = None,
+    ) -> None:
         super().__init__()
         self._engine = engine
         self._address = address
         self._connection = upgrading
-        self._is_candidate = upgrading is not None
+        # A candidate is no session's transport yet, so it keeps a place among those that are not.
+        self._give_place = give_place
         self._paused = False
         self._closed = False
         # What has come of a fragmented message, bounded like a whole one.
@@ -104,6 +112,10 @@ class WebSocket(WSListener):
     def writable(self) -> bool:
         """The network takes more: its buffer is below the high-water mark."""
         return not (self._paused or self._closed)
+
+    @property
+    def _is_candidate(self) -> bool:
+        return self._give_place is not None
 
     # Called by picows.
 
@@ -118,6 +130,7 @@ class WebSocket(WSListener):
         try:
             self._connection.open_candidate(self)
         except ProtocolViolation as violation:
+            self._engine.counters.disconnects[violation.reason.name] += 1
             self.close(violation.reason)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -146,6 +159,7 @@ class WebSocket(WSListener):
         if not self._closed:
             self._closed = True
             self._lost(_picows_reason(transport))
+        self._end_candidacy()
 
     def pause_writing(self) -> None:
         """The network's buffer is full: packets wait in the connection's queue."""
@@ -194,7 +208,8 @@ class WebSocket(WSListener):
         if self._is_candidate:
             self._connection.receive_frame()
             self._connection.receive_on_candidate(self, packet)
-            self._is_candidate = self._connection.transport is not self
+            if self._connection.transport is self:
+                self._end_candidacy()
         else:
             self._connection.receive_text(packet)
 
@@ -246,6 +261,11 @@ class WebSocket(WSListener):
         if frame.fin:
             message, self._fragments = bytes(self._fragments), None
             self._receive_message(self._fragments_type, message)
+
+    def _end_candidacy(self) -> None:
+        if self._give_place is not None:
+            self._give_place()
+            self._give_place = None
 
     # The end.
 

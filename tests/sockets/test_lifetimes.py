@@ -4,8 +4,10 @@ import asyncio
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from protocol import disconnects
+from server.sockets.fallback import FallbackResponse
 from server.sockets.options import SocketOptions
 from server.sockets.socket import MAX_EARLY_PACKETS
 from tests.sockets.application import Served, fall_due, serve
@@ -181,6 +183,23 @@ async def test_what_is_emitted_while_joining_comes_after_the_answer_and_is_bound
     async with session(served.port) as socket:
         socket.text("40")
         assert await socket.close_code() == 4005
+
+
+async def test_a_client_that_leaves_before_its_websocket_is_open_is_no_error(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def leave(_response: object, request: web.Request) -> None:
+        assert request.transport is not None
+        request.transport.close()
+        raise ConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(FallbackResponse, "prepare", leave)
+    async with raw(served.port) as socket:
+        await socket.read_page()
+        socket.send(upgrade_request())
+        assert await socket.rest() == b""
+    await served.until(lambda: served.listener.places.taken == 0)
+    assert not caplog.records
 
 
 async def test_an_answer_over_http_that_nobody_reads_is_given_up() -> None:
