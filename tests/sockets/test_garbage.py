@@ -40,18 +40,25 @@ class Session:
         self.socket = socket
 
 
+# What earlier tests have left, as pytest keeps their fixtures for a while; by its id.
+_earlier: dict[int, object] = {}
+
+
 @pytest.fixture(autouse=True)
 def _no_collections() -> Iterator[None]:
     gc.collect()
+    _earlier.update({id(one): one for one in alive()})
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
+        _earlier.clear()
 
 
 def alive() -> list[object]:
-    return [one for one in gc.get_objects() if isinstance(one, KINDS)]
+    every = (one for one in gc.get_objects() if isinstance(one, KINDS))
+    return [one for one in every if id(one) not in _earlier]
 
 
 def give_session(served: Served) -> None:
