@@ -322,7 +322,7 @@ async def test_packets_are_told_as_they_are_counted(
     counted = house.pitboss.sockets.engine.packets_per_look
     now_s = house.pitboss.sockets.engine.now()
     monkeypatch.setattr(Engine, "now", lambda _engine: now_s)
-    for expected in (counted, 2 * counted):
+    for expected in (counted + 1, 2 * (counted + 1)):
         await asyncio.gather(*(seat.call("no:command") for _ in range(counted + 1)))
         [entry] = await connections(operator)
         assert entry["packets_counted"] == expected

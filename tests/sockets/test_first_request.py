@@ -20,6 +20,14 @@ TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(range(200))
 JOIN = frame(1, b"40")
 
 
+async def opens(socket: RawSocket) -> None:
+    """The WebSocket is open; join, once it is."""
+    assert (await socket.head()).startswith(b"HTTP/1.1 101 ")
+    socket.send(JOIN)
+    assert (await socket.packet()).startswith("0{")
+    assert (await socket.packet()).startswith("40{")
+
+
 async def is_joined(socket: RawSocket) -> None:
     """Read the answers to an upgrade and to a CONNECT that were sent before."""
     assert (await socket.head()).startswith(b"HTTP/1.1 101 ")
@@ -115,25 +123,33 @@ async def test_an_upgrade_with_a_body_is_not_taken_for_frames(served: Served) ->
     assert served.application.asked == 0
 
 
-async def test_an_upgrade_after_other_requests_and_frames_behind_it(served: Served) -> None:
+async def test_an_upgrade_after_other_requests(served: Served) -> None:
     async with raw(served.port) as socket:
         for _ in range(3):
             await socket.read_page()
-        socket.send(upgrade_request(), JOIN)
-        await is_joined(socket)
+        socket.send(upgrade_request())
+        await opens(socket)
         assert (await socket.packet()).startswith('42["welcome"')
+
+
+async def test_frames_that_do_not_wait_for_an_answer_to_a_later_upgrade(served: Served) -> None:
+    """RFC 6455 wants them to, and aiohttp would take them unmasked too."""
+    async with raw(served.port) as socket:
+        await socket.read_page()
+        socket.send(upgrade_request(), JOIN)
+        assert (await socket.head()).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_an_upgrade_after_a_request_on_the_same_connection_in_any_two_pieces(
     served: Served,
 ) -> None:
-    for first, second in cuts(upgrade_request() + JOIN, step=31):
+    for first, second in cuts(upgrade_request(), step=31):
         async with raw(served.port) as socket:
             await socket.read_page()
             socket.send(first)
             await asyncio.sleep(0.001)
             socket.send(second)
-            await is_joined(socket)
+            await opens(socket)
 
 
 async def test_requests_and_an_upgrade_in_one_segment(served: Served) -> None:
@@ -141,18 +157,16 @@ async def test_requests_and_an_upgrade_in_one_segment(served: Served) -> None:
         socket.send(PAGE, PAGE, upgrade_request())
         for _ in range(2):
             assert await answered(socket, 200) == b"a page"
-        assert (await socket.head()).startswith(b"HTTP/1.1 101 ")
-        socket.send(JOIN)
-        assert (await socket.packet()).startswith("0{")
-        assert (await socket.packet()).startswith("40{")
+        await opens(socket)
 
 
 async def test_a_poll_s_upgrade_on_its_own_kept_alive_connection(served: Served) -> None:
     async with raw(served.port) as socket:
         socket.send(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: test\r\n\r\n")
         sid = msgspec.json.decode((await answered(socket, 200))[1:])["sid"]
-        socket.send(upgrade_request(f"EIO=4&transport=websocket&sid={sid}"), frame(1, b"2probe"))
+        socket.send(upgrade_request(f"EIO=4&transport=websocket&sid={sid}"))
         assert (await socket.head()).startswith(b"HTTP/1.1 101 ")
+        socket.text("2probe")
         assert await socket.packet() == "3probe"
         socket.send(frame(1, b"5"), JOIN)
         assert (await socket.packet()).startswith("40{")
