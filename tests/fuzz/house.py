@@ -16,9 +16,9 @@ from protocol.errors import TOKEN_INVALID, Failure
 from protocol.socketio import Argument
 from server.sockets.listener import Listener
 from server.sockets.options import SocketOptions
-from server.sockets.routes import SocketRoutes
 from server.sockets.server import SocketServer
 from server.sockets.socket import Ack, Socket
+from tests.support.listening import listening
 
 MAX_PAYLOAD_BYTES: Final = 20_000
 # Everything that takes time ends within two seconds, so that a round is soon over; every bound is
@@ -105,27 +105,11 @@ async def open_house() -> AsyncIterator[House]:
     server = SocketServer(OPTIONS, HostileApplication())
     http = web.Application()
     http.router.add_get("/", _page)
-    SocketRoutes(server.engine).add_to(http)
-    runner = web.AppRunner(
-        http,
-        access_log=None,
-        shutdown_timeout=1,
-        keepalive_timeout=1,
-        auto_decompress=False,
-        handler_cancellation=True,
-    )
-    await runner.setup()
-    assert runner.server is not None
-    listener = Listener(server.engine, runner.server)
-    port = await listener.listen("127.0.0.1", 0)
-    try:
-        yield House(server, listener, port)
-    finally:
-        listener.close()
-        server.close()
-        await runner.cleanup()
-        # The loop needs a turn to see off the connections that were just closed.
-        await asyncio.sleep(0.01)
+    async with listening(server.engine, http, keepalive_s=1.0) as (listener, port):
+        try:
+            yield House(server, listener, port)
+        finally:
+            server.close()
 
 
 async def _page(_request: web.Request) -> web.Response:

@@ -18,9 +18,9 @@ from server.http.compression import compress_answers
 from server.sockets.deadlines import Deadlines
 from server.sockets.listener import Listener
 from server.sockets.options import SocketOptions
-from server.sockets.routes import SocketRoutes
 from server.sockets.server import SocketServer
 from server.sockets.socket import Ack, Socket
+from tests.support.listening import listening
 
 
 def decoded(args: Sequence[Argument]) -> list[Any]:
@@ -145,23 +145,8 @@ async def serve(options: SocketOptions | None = None) -> AsyncIterator[Served]:
     http = web.Application(middlewares=[compress_answers])
     http.router.add_get("/", page)
     http.router.add_get("/large", large)
-    SocketRoutes(server.engine).add_to(http)
-    runner = web.AppRunner(
-        http,
-        access_log=None,
-        shutdown_timeout=1,
-        auto_decompress=False,
-        handler_cancellation=True,
-    )
-    await runner.setup()
-    assert runner.server is not None
-    listener = Listener(server.engine, runner.server)
-    port = await listener.listen("127.0.0.1", 0)
-    try:
-        yield Served(server, application, listener, port)
-    finally:
-        listener.close()
-        server.close()
-        await runner.cleanup()
-        # The loop needs a turn to see off the connections that were just closed.
-        await asyncio.sleep(0.01)
+    async with listening(server.engine, http) as (listener, port):
+        try:
+            yield Served(server, application, listener, port)
+        finally:
+            server.close()
