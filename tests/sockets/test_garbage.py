@@ -40,25 +40,20 @@ class Session:
         self.socket = socket
 
 
-# What earlier tests have left, as pytest keeps their fixtures for a while; by its id.
-_earlier: dict[int, object] = {}
-
-
 @pytest.fixture(autouse=True)
 def _no_collections() -> Iterator[None]:
-    gc.collect()
-    _earlier.update({id(one): one for one in alive()})
+    # What there is already, and what earlier tests have left, is not looked at.
+    gc.freeze()
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
-        _earlier.clear()
+        gc.unfreeze()
 
 
 def alive() -> list[object]:
-    every = (one for one in gc.get_objects() if isinstance(one, KINDS))
-    return [one for one in every if id(one) not in _earlier]
+    return [one for one in gc.get_objects() if isinstance(one, KINDS)]
 
 
 def give_session(served: Served) -> None:
