@@ -7,6 +7,7 @@ import random
 from contextlib import suppress
 
 import pytest
+import uvloop
 
 from server.sockets.options import SocketOptions
 from tests.sockets.application import Served, serve
@@ -56,6 +57,8 @@ async def cut_often(served: Served, cutter: Cutter, wanted: int) -> int:
 async def test_nothing_is_missed_over_many_cuts(
     node_client: NodeClient, transports: list[str], parser: str, wanted: int
 ) -> None:
+    if not isinstance(asyncio.get_running_loop(), uvloop.Loop):
+        wanted //= 10
     options = SocketOptions(ping_interval_ms=500, ping_timeout_ms=500)
     sent: list[int] = []
     async with serve(options) as served, cutting(served.port, seed=7) as cutter:
