@@ -7,6 +7,7 @@ server meanwhile, then the Outcome as one line of JSON.
 import asyncio
 import gc
 from collections.abc import Callable
+from itertools import accumulate
 from random import Random
 from time import perf_counter, perf_counter_ns, process_time
 from typing import Final
@@ -15,9 +16,10 @@ import uvloop
 
 from benchmarks.alarm import Alarm
 from benchmarks.client import Client, ClientError
+from benchmarks.loads import carried, depths, weights
 from benchmarks.messages import Messages
 from benchmarks.plan import Outcome, Plan
-from benchmarks.schedule import poisson_ns
+from benchmarks.schedule import arrivals_ns
 from benchmarks.traffic import Traffic
 from benchmarks.worker import BEGIN, END, read_plan, say, tell
 
@@ -38,7 +40,8 @@ class Generator:
         self._traffic = Traffic(plan.bets_per_message)
         messages = Messages(plan.bet, plan.bets_per_message)
         self._clients = [
-            Client(token, messages, self._traffic, self._fail) for token in plan.tokens
+            Client(token, messages, self._traffic, self._fail)
+            for token in carried(plan.load, plan.tokens)
         ]
         self._cores = 0.0
 
@@ -63,7 +66,7 @@ class Generator:
         if plan.messages_per_second is None:
             stop = self._closed_loop()
         else:
-            stop = self._open_loop(start_ns, plan.messages_per_second)
+            stop = self._open_loop(start_ns)
         await asyncio.wait((marks, self._broken), return_when=asyncio.FIRST_COMPLETED)
         stop()
         await self._last_answers()
@@ -72,10 +75,12 @@ class Generator:
         return self._outcome()
 
     def _closed_loop(self) -> Callable[[], None]:
-        """Send `depth` messages on each connection, and another for each answer."""
-        for client in self._clients:
+        """Send some messages on each connection, and another for each answer."""
+        plan = self._plan
+        in_flight = depths(plan.load, len(self._clients), plan.depth)
+        for client, depth in zip(self._clients, in_flight, strict=True):
             client.refill = True
-            for _ in range(self._plan.depth):
+            for _ in range(depth):
                 client.place(perf_counter_ns())
         return self._stop_refilling
 
@@ -83,18 +88,18 @@ class Generator:
         for client in self._clients:
             client.refill = False
 
-    def _open_loop(self, start_ns: int, per_second: float) -> Callable[[], None]:
-        """Send a message whenever one is due, on any connection."""
+    def _open_loop(self, start_ns: int) -> Callable[[], None]:
+        """Send a message whenever one is due, on a connection drawn by the load."""
         plan = self._plan
-        duration_s = plan.warm_up_s + plan.window_s
-        arrivals = iter(poisson_ns(per_second, duration_s, plan.seed))
-        choice = Random(plan.seed).choice
+        arrivals = iter(arrivals_ns(plan))
+        choices = Random(plan.seed).choices
+        limits = list(accumulate(weights(plan.load, len(self._clients))))
         due_ns = start_ns + next(arrivals, _NEVER_NS)
 
         def send_what_is_due() -> None:
             nonlocal due_ns
             while due_ns <= perf_counter_ns():
-                choice(self._clients).place(due_ns)
+                choices(self._clients, cum_weights=limits)[0].place(due_ns)
                 due_ns = start_ns + next(arrivals, _NEVER_NS)
             alarm.set(max(due_ns, perf_counter_ns() + _SHORTEST_SLEEP_NS))
 

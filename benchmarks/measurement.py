@@ -12,6 +12,9 @@ from benchmarks.server_process import Server
 from benchmarks.usage import Meter, Usage, postmaster_pid
 from benchmarks.worker import BEGIN, END, Worker, worker
 
+# Reads how many transactions a server has committed, and how many rows in them.
+_Count = Callable[[aiohttp.ClientSession, str], Awaitable[tuple[int, int]]]
+
 
 class MeasurementError(Exception):
     """The run is worth nothing: bets were refused."""
@@ -72,18 +75,24 @@ async def _nothing() -> None:
 
 
 async def measure(
-    plan: Plan, meter: Meter, meanwhile: Callable[[], Awaitable[None]] = _nothing
+    plan: Plan,
+    meter: Meter,
+    meanwhile: Callable[[], Awaitable[None]] = _nothing,
+    *,
+    commits: bool = True,
 ) -> Measurement:
     """Run the plan in a generator's process and read the meters at both ends of its window.
 
-    `meanwhile` starts what else is to happen from the window's beginning.
+    `meanwhile` starts what else is to happen from the window's beginning. A server without
+    Pitboss's metrics is measured without `commits`, which are 0 then.
 
     Raises:
         WorkerError: The generator failed.
         MeasurementError: The server refused bets.
     """
+    count = _commits if commits else _no_commits
     async with worker("benchmarks.generator", plan) as generator:
-        measured = await _watch(generator, plan, meter, meanwhile)
+        measured = await _watch(generator, plan, meter, meanwhile, count)
     refused = measured.outcome.refused
     if refused or not measured.outcome.bets:
         raise MeasurementError(f"bets settled: {measured.outcome.bets}; refused: {refused}")
@@ -91,18 +100,26 @@ async def measure(
 
 
 async def _watch(
-    generator: Worker, plan: Plan, meter: Meter, meanwhile: Callable[[], Awaitable[None]]
+    generator: Worker,
+    plan: Plan,
+    meter: Meter,
+    meanwhile: Callable[[], Awaitable[None]],
+    count: _Count,
 ) -> Measurement:
     async with aiohttp.ClientSession() as http:
         await generator.expect(BEGIN)
         before = meter.read()
-        commits_before, rows_before = await _commits(http, plan.url)
+        commits_before, rows_before = await count(http, plan.url)
         await meanwhile()
         await generator.expect(END)
         usage = meter.read().since(before)
-        commits, rows = await _commits(http, plan.url)
+        commits, rows = await count(http, plan.url)
     outcome = await generator.outcome(Outcome)
     return Measurement(plan.window_s, outcome, usage, commits - commits_before, rows - rows_before)
+
+
+async def _no_commits(_http: aiohttp.ClientSession, _url: str) -> tuple[int, int]:
+    return 0, 0
 
 
 async def _commits(http: aiohttp.ClientSession, url: str) -> tuple[int, int]:

@@ -1,15 +1,22 @@
 """What a generator is told to do, and what it reports: JSON between two processes."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+
+Arrivals = Literal["poisson", "burst"]
+Load = Literal["uniform", "zipf", "hot"]
 
 
 class Plan(msgspec.Struct, forbid_unknown_fields=True):
     """One run. Each token becomes one connection of one player.
 
     With `messages_per_second` the loop is open: messages arrive at that rate, whatever the server
-    does. Without, it is closed: each connection keeps `depth` messages in flight.
+    does. Without, it is closed: each connection keeps `depth` messages in flight on average, and
+    `arrivals` means nothing.
+
+    `arrivals` says when messages are due, see `schedule.py`: of each `burst_every_s`, the share
+    `burst_share` comes as one burst. `load` says which wallets they are for, see `loads.py`.
     """
 
     url: str
@@ -21,6 +28,10 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
     warm_up_s: float
     window_s: float
     seed: int
+    arrivals: Arrivals = "poisson"
+    burst_every_s: float = 5.0
+    burst_share: float = 0.5
+    load: Load = "uniform"
 
 
 class Outcome(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,15 +1,67 @@
-"""When bets arrive in an open loop: a Poisson process, the same for the same seed."""
+"""When bets arrive in an open loop, the same for the same seed."""
 
 from array import array
+from itertools import count
 from random import Random
+from typing import Final
+
+from benchmarks.plan import Plan
+
+# Players of a crash round bet at once when it opens for bets: within a tenth of a second.
+BURST_S: Final = 0.1
+
+
+def arrivals_ns(plan: Plan) -> "array[int]":
+    """Moments after the start of an open loop, in nanoseconds and ascending.
+
+    Raises:
+        ValueError: The plan's bursts are no part of their period.
+    """
+    assert plan.messages_per_second is not None
+    duration_s = plan.warm_up_s + plan.window_s
+    if plan.arrivals == "poisson":
+        return poisson_ns(plan.messages_per_second, duration_s, plan.seed)
+    return bursts_ns(
+        plan.messages_per_second, duration_s, plan.seed, plan.burst_every_s, plan.burst_share
+    )
 
 
 def poisson_ns(per_second: float, duration_s: float, seed: int) -> "array[int]":
-    """Moments after the start, in nanoseconds and ascending, at `per_second` on average."""
-    expovariate = Random(seed).expovariate
-    arrivals = array("q")
-    at_s = expovariate(per_second)
-    while at_s < duration_s:
-        arrivals.append(int(at_s * 1e9))
-        at_s += expovariate(per_second)
-    return arrivals
+    """A Poisson process of `per_second` on average, for `duration_s`."""
+    return array("q", _poisson_ns(Random(seed), per_second, 0.0, duration_s))
+
+
+def bursts_ns(
+    per_second: float, duration_s: float, seed: int, every_s: float, share: float
+) -> "array[int]":
+    """The same number on average, of which `share` comes in bursts, one every `every_s`.
+
+    A burst is a Poisson process of its own, of BURST_S, in the middle of its period; the rest are
+    one at a steady rate. Times are in seconds.
+
+    Raises:
+        ValueError: The share is not from 0 to 1, or a period is no longer than its burst.
+    """
+    if not 0 <= share <= 1 or every_s <= BURST_S:
+        raise ValueError(f"no burst of {share} of the bets can come every {every_s} s")
+    dice = Random(seed)
+    moments = _poisson_ns(dice, per_second * (1 - share), 0.0, duration_s)
+    in_burst = per_second * share * every_s / BURST_S
+    for period in count():
+        begin_s = (period + 0.5) * every_s
+        if begin_s >= duration_s:
+            break
+        moments += _poisson_ns(dice, in_burst, begin_s, min(begin_s + BURST_S, duration_s))
+    return array("q", sorted(moments))
+
+
+def _poisson_ns(dice: Random, per_second: float, begin_s: float, end_s: float) -> list[int]:
+    """A Poisson process from `begin_s` to `end_s`; none at a rate of 0."""
+    moments: list[int] = []
+    if per_second == 0:
+        return moments
+    at_s = begin_s + dice.expovariate(per_second)
+    while at_s < end_s:
+        moments.append(int(at_s * 1e9))
+        at_s += dice.expovariate(per_second)
+    return moments
