@@ -6,11 +6,15 @@ from uuid import UUID
 # RFC 9562 leaves version 8 to the application; ours are made from a wallet and the number of an
 # entry, so an outbox message has the same id however often it is sent.
 _SERVER_VERSION: Final = 8
+_VARIANT: Final = 0b10
+# Where version and variant stand among the 128 bits, and what is there in an id of ours.
+_KIND_MASK: Final = 0xF << 76 | 0b11 << 62
+_SERVER_KIND: Final = _SERVER_VERSION << 76 | _VARIANT << 62
 
 
 def is_client_made(request_id: UUID) -> bool:
     """Whether a client may use this id. Version 8 is the server's, so that nobody takes its ids."""
-    return request_id.version != _SERVER_VERSION
+    return request_id.int & _KIND_MASK != _SERVER_KIND
 
 
 def message_id(wallet_id: int, seq: int) -> UUID:
@@ -20,9 +24,7 @@ def message_id(wallet_id: int, seq: int) -> UUID:
     value = wallet_id << 64 | seq
     high, low = value >> 64, value & (2**62 - 1)
     # 48 bits, version, 12 bits, variant, 62 bits: the wallet stands above, the entry below.
-    return UUID(
-        int=(high >> 12) << 80 | _SERVER_VERSION << 76 | (high & 0xFFF) << 64 | 0b10 << 62 | low
-    )
+    return UUID(int=(high >> 12) << 80 | (high & 0xFFF) << 64 | low | _SERVER_KIND)
 
 
 def bet_id(wallet_id: int, seq: int) -> str:

@@ -27,8 +27,8 @@ Handler = Callable[[Caller, Any, Answer], None]
 """Starts a command. It answers now or later, once, and never raises."""
 
 _EMPTY: Final = msgspec.Raw(b"{}")
-# How JSON writes a NUL; PostgreSQL has no text that holds one.
-_NUL: Final = b"\\u0000"
+# JSON writes a NUL as an escape, which few commands have; PostgreSQL has no text that holds one.
+_ESCAPE: Final = b"\\"
 
 
 class _Bound(NamedTuple):
@@ -110,7 +110,7 @@ def _decode(bound: _Bound, argument: Any) -> Any:
         raise Failure(MALFORMED, reason=str(error)) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise Failure(MALFORMED, reason="The message is not valid JSON.") from error
-    suspect = decoded or _NUL in bytes(argument)
+    suspect = decoded or _ESCAPE in bytes(argument)
     if suspect and _has_nul(argument if decoded else msgspec.json.decode(argument)):
         raise Failure(MALFORMED, reason="A text holds the character NUL.")
     return command

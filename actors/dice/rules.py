@@ -1,10 +1,11 @@
 """How a roll is decided: guards in order of precedence, then one ledger entry."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final
 
 import msgspec
 
-from actors import fairness
 from actors.decision import Context, Decision
 from actors.dice import odds
 from actors.dice.limits import Limits
@@ -46,9 +47,17 @@ class Outcome(msgspec.Struct, frozen=True):
     won: bool
 
 
+# Players bet on the same targets again and again; 20,000 choices are all there are.
+_KNOWN_CHOICES: Final = 4_096
+
 _encode = msgspec.json.Encoder().encode
 _parameters = msgspec.json.Decoder(Parameters).decode
 _outcome = msgspec.json.Decoder(Outcome).decode
+
+
+@lru_cache(_KNOWN_CHOICES)
+def _chosen(target: int, direction: Direction) -> str:
+    return _encode(Parameters(target, direction)).decode()
 
 
 def check_stake(command: RollDice, winning: int, limits: Mapping[str, Limits]) -> int:
@@ -85,11 +94,10 @@ def _decider(
             raise Failure(INSUFFICIENT_BALANCE, available=balance.available)
         if balance.available - command.stake + win_minor > MAX_MINOR:
             raise Failure(BALANCE_LIMIT, most=MAX_MINOR)
-        pair = state.pair
-        if pair is None:
+        pair, words = state.pair, state.words
+        if pair is None or words is None:
             raise Failure(NO_SEED)
-        word = fairness.first_word(pair.server_seed, pair.client_seed, state.nonce)
-        outcome = odds.roll(word)
+        outcome = odds.roll(words.first(state.nonce))
         won = odds.wins(outcome, command.target, command.direction)
         payout_minor = win_minor if won else 0
         bet = Bet(
@@ -98,7 +106,7 @@ def _decider(
             payout_minor,
             pair.number,
             state.nonce,
-            _encode(Parameters(command.target, command.direction)).decode(),
+            _chosen(command.target, command.direction),
             _encode(Outcome(outcome, won)).decode(),
         )
         placed = entry(

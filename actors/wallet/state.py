@@ -1,12 +1,19 @@
 """A wallet's state and the one function that changes it."""
 
 from collections.abc import Sequence
+from itertools import islice
+from typing import Final
 from uuid import UUID
 
 import msgspec
 
+from actors.fairness import Words
 from actors.wallet.facts import Entry, SeedPair, SeedPairIssued
 from protocol.bounds import MAX_RECENT_REQUESTS
+
+# How many request ids are forgotten at a time: a dict finds its oldest key by passing over all that
+# were deleted before it, which is dear for each one alone. So many are remembered beyond the bound.
+FORGOTTEN_TOGETHER: Final = 128
 
 
 class Balance(msgspec.Struct, gc=False):
@@ -31,7 +38,17 @@ class Snapshot(msgspec.Struct):
 class WalletState:
     """One user's wallet. `seq` numbers its newest entry, `nonce` is what the next bet takes."""
 
-    __slots__ = ("balances", "nonce", "pair", "pair_number", "recent", "room", "seq", "wallet_id")
+    __slots__ = (
+        "balances",
+        "nonce",
+        "pair",
+        "pair_number",
+        "recent",
+        "room",
+        "seq",
+        "wallet_id",
+        "words",
+    )
 
     def __init__(self, wallet_id: int) -> None:
         self.wallet_id = wallet_id
@@ -39,6 +56,8 @@ class WalletState:
         self.seq = 0
         self.balances: dict[str, Balance] = {}
         self.pair: SeedPair | None = None
+        # What the pair's seeds say, at hand for every bet.
+        self.words: Words | None = None
         self.pair_number = 0
         self.nonce = 0
         # In order of arrival, so that the oldest is forgotten first; as integers, which the garbage
@@ -72,8 +91,9 @@ def _apply_entry(state: WalletState, entry: Entry) -> None:
         state.nonce = entry.bet.nonce + 1
     recent = state.recent
     recent[entry.request_id.int] = None
-    if len(recent) > MAX_RECENT_REQUESTS:
-        del recent[next(iter(recent))]
+    if len(recent) >= MAX_RECENT_REQUESTS + FORGOTTEN_TOGETHER:
+        for oldest in list(islice(recent, FORGOTTEN_TOGETHER)):
+            del recent[oldest]
 
 
 def _apply_pair(state: WalletState, pair: SeedPair) -> None:
@@ -82,6 +102,7 @@ def _apply_pair(state: WalletState, pair: SeedPair) -> None:
         state.pair_number = pair.number
         state.nonce = pair.first_nonce
     state.pair = pair
+    state.words = Words(pair.server_seed, pair.client_seed)
 
 
 def snapshot(state: WalletState) -> bytes:

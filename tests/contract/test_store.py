@@ -48,8 +48,11 @@ def played() -> Wallets:
 
 def fields(state: WalletState) -> dict[str, Any]:
     """A state as something that compares, the remembered ids in their order."""
-    values = {name: getattr(state, name) for name in WalletState.__slots__}
-    return {**values, "recent": [UUID(int=one) for one in state.recent]}
+    # The words of a seed pair are made of the pair, which is compared.
+    names = [name for name in WalletState.__slots__ if name != "words"]
+    newest = list(state.recent)[-MAX_RECENT_REQUESTS:]
+    values = {name: getattr(state, name) for name in names}
+    return {**values, "recent": [UUID(int=one) for one in newest]}
 
 
 def folded(wallet_id: int, stored: Stored) -> dict[str, Any]:

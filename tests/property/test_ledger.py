@@ -23,7 +23,7 @@ from actors.wallet.facts import (
     SeedPairIssued,
 )
 from actors.wallet.state import WalletState, apply
-from protocol.bounds import MAX_MINOR
+from protocol.bounds import MAX_MINOR, MAX_RECENT_REQUESTS
 from protocol.commands.dice import Direction, RollDice
 from protocol.commands.seed import GetSeed, RotateSeed, SetClientSeed
 from protocol.commands.wallet import GetWallet
@@ -40,7 +40,7 @@ def state_of(state: WalletState) -> tuple[Any, ...]:
     """All that a wallet is, to compare."""
     balances = {code: (b.available, b.held) for code, b in state.balances.items()}
     pair = (state.pair, state.pair_number, state.nonce)
-    return (state.wallet_id, state.seq, balances, pair, list(state.recent))
+    return (state.wallet_id, state.seq, balances, pair, list(state.recent)[-MAX_RECENT_REQUESTS:])
 
 
 class Ledger(RuleBasedStateMachine):

@@ -69,6 +69,7 @@ def plan(seed: int) -> Plan:
         max_live=max_live,
         bounds={
             (state, "MAX_RECENT_REQUESTS"): rng.choice((2, 3, 6, 1_024)),
+            (state, "FORGOTTEN_TOGETHER"): rng.choice((1, 2)),
             (node, "SNAPSHOT_EVERY"): rng.choice((1, 3, 8, 1_000)),
             (node, "MAX_INBOX"): rng.choice((2, 5, 256)),
             (node, "SUSPECT_MS"): rng.choice((5_000, 60_000)),

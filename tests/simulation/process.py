@@ -199,14 +199,21 @@ class Process:
         """What is live and committed equals what would be read back, with a snapshot or without."""
         for wallet_id, actor in self.node._live["wallet"].items():
             if actor.idle and self.owns(wallet_id):
-                live = _fields(actor.state)
+                live = self._fields(actor.state)
                 for snapshot in (self.world.database.snapshots.get(wallet_id), None):
                     stored = self.store.stored(wallet_id, snapshot)
                     state = self.kind.restore(wallet_id, stored.snapshot, stored.remembered)
                     for fact in stored.facts:
                         self.kind.apply(state, fact)
-                    if _fields(state) != live:
-                        self.world.fail(f"read back {_fields(state)}, but live is {live}")
+                    read = self._fields(state)
+                    if read != live:
+                        self.world.fail(f"read back {read}, but live is {live}")
+
+    def _fields(self, state: Any) -> dict[str, Any]:
+        """All that a wallet is; the words of its seed pair are made of the pair."""
+        names = [name for name in type(state).__slots__ if name != "words"]
+        fields = {name: getattr(state, name) for name in names}
+        return {**fields, "recent": list(state.recent)[-self.world.plan.remembered :]}
 
     def crashed(self) -> BaseException | None:
         """What a task of this process died of, which none should."""
@@ -214,8 +221,3 @@ class Process:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 return task.exception()
         return None
-
-
-def _fields(state: Any) -> dict[str, Any]:
-    fields = {name: getattr(state, name) for name in type(state).__slots__}
-    return {**fields, "recent": list(state.recent)}

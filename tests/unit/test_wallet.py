@@ -17,7 +17,7 @@ from actors.wallet.facts import (
     Entry,
     SeedPairIssued,
 )
-from actors.wallet.state import WalletState, apply
+from actors.wallet.state import FORGOTTEN_TOGETHER, WalletState, apply
 from protocol.bounds import MAX_MINOR, MAX_RECENT_REQUESTS
 from protocol.commands.wallet import BalanceOf, GetWallet, Moved, Wallet
 from protocol.errors import (
@@ -306,14 +306,15 @@ def test_a_client_cannot_stand_in_for_a_message_that_is_on_its_way() -> None:
 
 def test_the_newest_request_ids_are_known_and_older_ones_are_forgotten() -> None:
     wallets = Wallets()
-    for number in range(MAX_RECENT_REQUESTS + 1):
+    for number in range(MAX_RECENT_REQUESTS + FORGOTTEN_TOGETHER):
         wallets.act(ALICE, adjust(number, DEPOSIT, 1))
 
-    for number in (1, MAX_RECENT_REQUESTS):
+    for number in (FORGOTTEN_TOGETHER, MAX_RECENT_REQUESTS + FORGOTTEN_TOGETHER - 1):
         with pytest.raises(Known):
             wallets.decide(ALICE, adjust(number, DEPOSIT, 1))
     # The oldest is decided as new, and the unique index of the ledger refuses its row.
-    assert wallets.decide(ALICE, adjust(0, DEPOSIT, 1)).facts
+    for number in (0, FORGOTTEN_TOGETHER - 1):
+        assert wallets.decide(ALICE, adjust(number, DEPOSIT, 1)).facts
     assert len(wallets.state(ALICE).recent) == MAX_RECENT_REQUESTS
 
 
