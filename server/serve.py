@@ -94,7 +94,7 @@ async def _run(pitboss: Pitboss, stopping: asyncio.Event) -> bool:
     try:
         await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
         if started.done():
-            _settle_memory()
+            settle_memory()
             await _welcome(pitboss, started.result())
             await stopped
     finally:
@@ -116,7 +116,7 @@ def _reviver(pitboss: Pitboss, embedded: EmbeddedPostgres) -> Callable[[], Await
     return revive
 
 
-def _settle_memory() -> None:
+def settle_memory() -> None:
     """Tell the garbage collector what stays, and to look less often at what is new.
 
     Modules, the catalogue and the routes live as long as the process. A bet makes a few dozen

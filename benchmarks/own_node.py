@@ -1,0 +1,60 @@
+"""A whole node in this very process, on an embedded PostgreSQL that syncs to disk."""
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.app import Pitboss
+from server.serve import database, settle_memory
+from server.settings import Settings
+from storage.migrate import migrate
+from storage.pool import open_pools
+
+
+@dataclass(frozen=True, slots=True)
+class OwnNode:
+    """A node that listens on `port` of the loopback, and where its database is."""
+
+    pitboss: Pitboss
+    port: int
+    database_url: str
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@asynccontextmanager
+async def own_node() -> AsyncIterator[OwnNode]:
+    """Start a node with fresh data and without limits on rates; remove it all afterwards."""
+    with tempfile.TemporaryDirectory(prefix="pitboss-bench-") as folder:
+        settings = Settings(
+            data_dir=Path(folder),
+            port=0,
+            bets_per_second=100_000,
+            commands_per_second=10_000,
+            sign_ins_per_minute=100_000,
+            max_connections_per_ip=20_000,
+            demo_player=False,
+        )
+        async with database(settings) as postgres:
+            await migrate(postgres.dsn)
+            pools = await open_pools(postgres.dsn)
+            try:
+                async with _started(Pitboss(settings, postgres.dsn, pools)) as (pitboss, port):
+                    yield OwnNode(pitboss, port, postgres.dsn)
+            finally:
+                pools.terminate()
+
+
+@asynccontextmanager
+async def _started(pitboss: Pitboss) -> AsyncIterator[tuple[Pitboss, int]]:
+    port = await pitboss.start()
+    settle_memory()
+    try:
+        yield pitboss, port
+    finally:
+        await pitboss.stop()
