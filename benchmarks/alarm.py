@@ -1,13 +1,11 @@
-"""An alarm for an event loop, exact to some ten microseconds.
+"""An alarm that a poll can wait for, exact to some ten microseconds.
 
-The timers of uvloop, as of asyncio, count in milliseconds, which is as long as a commit takes. A
-timerfd of the kernel does not, and Python has it from 3.13 on; until then it is called by ctypes.
+A poll's own limit counts in milliseconds, which is as long as a commit takes. A timerfd of the
+kernel does not, and Python has it from 3.13 on; until then it is called by ctypes.
 """
 
-import asyncio
 import ctypes
 import os
-from collections.abc import Callable
 from typing import Final
 
 _CLOCK_MONOTONIC: Final = 1
@@ -27,16 +25,17 @@ class _Timerspec(ctypes.Structure):
 
 
 class Alarm:
-    """Calls `ring` at a moment of `time.perf_counter_ns`, which is Linux's monotonic clock."""
+    """Readable from a moment of `time.perf_counter_ns` on, which is Linux's monotonic clock."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> None:
+    def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._fd: int = self._libc.timerfd_create(_CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "timerfd_create failed")
-        self._loop = loop
-        self._ring = ring
-        loop.add_reader(self._fd, self._rang)
+
+    def fileno(self) -> int:
+        """The file to wait for."""
+        return self._fd
 
     def set(self, at_ns: int) -> None:
         """Ring at `at_ns`, at once if that is past; an earlier setting is forgotten."""
@@ -44,11 +43,10 @@ class Alarm:
         if self._libc.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(spec), None):
             raise OSError(ctypes.get_errno(), "timerfd_settime failed")
 
-    def _rang(self) -> None:
+    def hush(self) -> None:
+        """Ring no more, until it is set again. It must have rung."""
         os.read(self._fd, 8)
-        self._ring()
 
     def close(self) -> None:
-        """Never ring again."""
-        self._loop.remove_reader(self._fd)
+        """Give the file back."""
         os.close(self._fd)

@@ -1,89 +1,63 @@
-"""A Socket.IO client that costs little: one connection, whose player only places bets."""
+"""A connection whose player only places bets."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Sequence
 from time import perf_counter_ns
 
-import msgspec
-from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
-
+from benchmarks.line import Line, LineError
 from benchmarks.messages import Messages
 from benchmarks.traffic import Traffic
 
 
-class ClientError(Exception):
-    """The server refused or ended a connection, or broke the protocol."""
+class Client(Line):
+    """One connection. While `refill` is set, as many messages follow as were just answered.
 
+    It puts itself among the `clogged` when the network does not take what it writes.
+    """
 
-class Client(WSListener):
-    """One connection. `failed` is told what goes wrong with it, then it is of no more use."""
+    __slots__ = ("_clogged", "_messages", "_traffic", "refill")
 
     def __init__(
-        self, token: str, messages: Messages, traffic: Traffic, failed: Callable[[Exception], None]
+        self, token: str, messages: Messages, traffic: Traffic, clogged: "set[Client]"
     ) -> None:
+        super().__init__({"token": token})
         self.refill = False
-        self._token = token
+        self._clogged = clogged
         self._messages = messages
         self._traffic = traffic
-        self._failed = failed
-        self._joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._closing = False
-        self._transport: WSTransport
 
-    async def connect(self, url: str) -> None:
-        """Open the WebSocket and join the main namespace. Raises ClientError if it is refused."""
-        address = f"{url.replace('http', 'ws', 1)}/socket.io/?EIO=4&transport=websocket"
-        await ws_connect(lambda: self, address)
-        await self._joined
+    def place(self, count: int) -> None:
+        """Send some messages, which are due now, in one write."""
+        now_ns = perf_counter_ns()
+        first_id = self._traffic.sent(now_ns, count, now_ns)
+        self._place(first_id, count)
 
-    def place(self, due_ns: int) -> None:
-        """Send a message of bets that was due at `due_ns`."""
-        ack_id = self._traffic.sent(due_ns)
-        self._transport.send(WSMsgType.TEXT, self._messages.make(ack_id))
+    def place_due(self, due_ns: Sequence[int]) -> None:
+        """Send a message for each of the moments at which one was due, in one write."""
+        now_ns = perf_counter_ns()
+        first_ids = [self._traffic.sent(due, 1, now_ns) for due in due_ns]
+        self._place(first_ids[0], len(due_ns))
 
-    def close(self) -> None:
-        """Leave."""
-        self._closing = True
-        self._transport.disconnect()
+    def _place(self, first_id: int, count: int) -> None:
+        self.write(self._messages.make(first_id, count))
+        if self.unsent:
+            self._clogged.add(self)
 
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        """The WebSocket is open; the server speaks first."""
-        self._transport = transport
+    def take(self, payloads: Sequence[bytes], now_ns: int) -> None:
+        """Acknowledgements most of the time; in a closed loop the next messages follow them.
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """An acknowledgement most of the time; in a closed loop the next message follows it."""
-        message = frame.get_payload_as_bytes()
-        if message[:2] != b"43":
-            self._receive_other(transport, message)
-            return
-        try:
-            self._traffic.answered(message)
-        except (ValueError, LookupError) as error:
-            self._failed(error)
-            return
-        if self.refill:
-            self.place(perf_counter_ns())
+        Raises:
+            LineError: The server sent what is neither an answer nor an event.
+            TrafficError: An answer was wrong.
+        """
+        answers = [payload for payload in payloads if payload.startswith(b"43")]
+        if len(answers) != len(payloads):
+            super().take([one for one in payloads if not one.startswith(b"43")], now_ns)
+        if answers:
+            self._traffic.answered(answers, now_ns)
+            if self.refill:
+                self.place(len(answers))
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """The connection has ended, which only this side may do."""
-        if not self._closing:
-            said = transport.close_handshake
-            self._fail(ClientError(f"the server ended a connection: {said}"))
-
-    def _receive_other(self, transport: WSTransport, message: bytes) -> None:
-        if message[:1] == b"0":
-            auth = msgspec.json.encode({"token": self._token})
-            transport.send(WSMsgType.TEXT, b"40" + auth)
-        elif message[:1] == b"2":
-            transport.send(WSMsgType.TEXT, b"3")
-        elif message[:2] == b"40":
-            self._joined.set_result(None)
-        elif message[:2] != b"42":  # events, such as wallet:updated, are only read
-            self._fail(ClientError(f"the server sent {message[:200]!r}"))
-
-    def _fail(self, error: ClientError) -> None:
-        """Tell whoever waits for the connection, or whoever uses it."""
-        if self._joined.done():
-            self._failed(error)
-        else:
-            self._joined.set_exception(error)
+    def message(self, payload: bytes, _now_ns: int) -> None:
+        """Events, such as wallet:updated, are only read."""
+        if not payload.startswith(b"42"):
+            raise LineError(f"the server sent {payload[:200]!r}")

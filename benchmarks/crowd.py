@@ -2,12 +2,16 @@
 
 import resource
 import select
-from collections.abc import Iterator, Sequence
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import repeat
 from time import perf_counter_ns
 from typing import Final
-from urllib.parse import urlsplit
 
+from benchmarks.alarm import Alarm
 from benchmarks.line import Line, LineError
+from benchmarks.target import Target
 
 # Handshakes under way at a time, like a busy minute's, not like a restart's.
 AT_A_TIME: Final = 64
@@ -22,8 +26,9 @@ class Crowd:
 
     def __init__(self, lines: Sequence[Line]) -> None:
         raise_file_limit(len(lines))
-        self._waiting = lines
-        self._lines: dict[int, Line] = {}
+        self._lines = lines
+        # Reads what has come to a file.
+        self._readers: dict[int, Callable[[], None]] = {}
         self._epoll = select.epoll()
 
     def join(self, url: str, *, one_address: bool = False) -> None:
@@ -31,16 +36,16 @@ class Crowd:
 
         Raises:
             LineError: The server refused one, or took too long.
+            OSError: There is no server.
+            ValueError: There cannot be one at this URL.
         """
-        parts = urlsplit(url)
-        assert parts.hostname is not None
-        assert parts.port is not None
+        target = Target.of(url)
         limit_ns = perf_counter_ns() + _JOIN_LIMIT_NS
-        sources = iter(["127.0.0.1"] * len(self._waiting)) if one_address else addresses()
+        sources = repeat(None) if one_address else addresses()
         joining: list[Line] = []
-        for line in self._waiting:
-            line.open(parts.hostname, parts.port, next(sources))
-            self._lines[line.socket.fileno()] = line
+        for line, source in zip(self._lines, sources, strict=False):
+            line.open(target.host, target.port, source, target.tls, target.request)
+            self._readers[line.socket.fileno()] = partial(_read, line)
             self._epoll.register(line.socket, select.EPOLLIN)
             joining.append(line)
             while len(joining) >= AT_A_TIME:
@@ -58,14 +63,31 @@ class Crowd:
         """Wait for bytes until a moment of `perf_counter_ns`, and have each line read its own."""
         wait_s = max(0.0, (until_ns - perf_counter_ns()) / 1e9)
         for fd, _ in self._epoll.poll(wait_s):
-            line = self._lines[fd]
-            line.received(line.socket.recv(_READ_BYTES), perf_counter_ns())
+            self._readers[fd]()
+
+    def wake_by(self, alarm: Alarm) -> None:
+        """Have a turn end when this alarm rings, too."""
+        self._readers[alarm.fileno()] = alarm.hush
+        self._epoll.register(alarm, select.EPOLLIN)
 
     def close(self) -> None:
         """End every connection."""
         self._epoll.close()
-        for line in self._lines.values():
+        for line in self._lines:
             line.socket.close()
+
+
+def _read(line: Line) -> None:
+    try:
+        data = line.socket.recv(_READ_BYTES)
+        # What TLS has decrypted already, no poll will tell.
+        while isinstance(line.socket, ssl.SSLSocket) and line.socket.pending():
+            data += line.socket.recv(_READ_BYTES)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        return
+    except OSError as error:
+        raise LineError(f"a connection broke: {error}") from error
+    line.received(data, perf_counter_ns())
 
 
 def addresses() -> Iterator[str]:

@@ -9,6 +9,8 @@ from typing import Final
 
 _TEXT: Final = 0x81
 _MASKED: Final = 0x80
+MASK_BYTES: Final = 4
+_CLOSE: Final = 0x88
 _MEDIUM: Final = Struct("!BBH")
 _LONG: Final = Struct("!BBQ")
 
@@ -19,10 +21,15 @@ class FrameError(Exception):
 
 def masked(payload: bytes) -> bytes:
     """A client's text frame; its mask is random, as the standard demands."""
-    mask = os.urandom(4)
-    pad = (mask * (len(payload) // 4 + 1))[: len(payload)]
+    mask = os.urandom(MASK_BYTES)
+    pad = (mask * (len(payload) // MASK_BYTES + 1))[: len(payload)]
     hidden = int.from_bytes(payload) ^ int.from_bytes(pad)
-    return _header(len(payload), _MASKED) + mask + hidden.to_bytes(len(payload))
+    return masked_header(len(payload)) + mask + hidden.to_bytes(len(payload))
+
+
+def masked_header(length: int) -> bytes:
+    """What comes before the mask in a client's text frame."""
+    return _header(length, _MASKED)
 
 
 def unmasked(payload: bytes) -> bytes:
@@ -48,7 +55,7 @@ def split(data: bytes) -> tuple[list[bytes], bytes]:
     at, end = 0, len(data)
     while end - at >= 2:
         if data[at] != _TEXT:
-            raise FrameError(f"the server sent the frame {data[at : at + 100]!r}")
+            raise FrameError(_complaint(data[at : at + 130]))
         length, begin = data[at + 1], at + 2
         if length >= 126:
             size = 2 if length == 126 else 8
@@ -60,3 +67,12 @@ def split(data: bytes) -> tuple[list[bytes], bytes]:
         at = begin + length
         payloads.append(data[begin:at])
     return payloads, data[at:]
+
+
+def _complaint(frame: bytes) -> str:
+    """What a frame says that should not have come: a closing one has a code and a reason."""
+    if frame[0] == _CLOSE and len(frame) >= 4:
+        code = int.from_bytes(frame[2:4])
+        reason = frame[4 : 2 + frame[1]].decode(errors="replace")
+        return f"the server closed a connection: {code} {reason}"
+    return f"the server sent the frame {frame!r}"

@@ -1,34 +1,59 @@
 """The load generator, a process of its own: a Plan comes in on stdin, an Outcome goes out.
 
-It prints `begin` and `end` at the ends of its window, so that whoever started it can measure the
+It says `begin` and `end` at the ends of its window, so that whoever started it can measure the
 server meanwhile, then the Outcome as one line of JSON.
 """
 
-import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import accumulate
 from random import Random
-from time import perf_counter, perf_counter_ns, process_time
+from time import perf_counter_ns, process_time_ns
 from typing import Final
 
-import uvloop
-
 from benchmarks.alarm import Alarm
-from benchmarks.client import Client, ClientError
+from benchmarks.client import Client
+from benchmarks.crowd import Crowd
+from benchmarks.frames import FrameError
+from benchmarks.line import LineError
 from benchmarks.loads import carried, depths, weights
 from benchmarks.messages import Messages
 from benchmarks.plan import Outcome, Plan
+from benchmarks.progress import Reporter
 from benchmarks.schedule import arrivals_ns
-from benchmarks.traffic import Traffic
-from benchmarks.worker import BEGIN, END, read_plan, say, tell
+from benchmarks.traffic import Traffic, TrafficError
+from benchmarks.worker import BEGIN, END, say, work
 
 # An answer that takes longer than this will not come.
 ANSWER_LIMIT_S: Final = 20.0
 # Arrivals closer together than this leave in one wake-up.
 _SHORTEST_SLEEP_NS: Final = 50_000
+# What the network has not taken is tried again after this time.
+_AGAIN_NS: Final = 1_000_000
 _NS: Final = 1_000_000_000
-_NEVER_NS: Final = 3_600 * _NS
+_NEVER_NS: Final = 1 << 62
+
+
+class Arrivals:
+    """The schedule of an open loop, and whose turn it is: drawn by the weights of the load."""
+
+    def __init__(self, plan: Plan, clients: list[Client], start_ns: int) -> None:
+        self._moments = (start_ns + at_ns for at_ns in arrivals_ns(plan))
+        self._clients = clients
+        self._limits = list(accumulate(weights(plan.load, len(clients))))
+        self._choices = Random(plan.seed).choices
+        self.next_ns = next(self._moments, _NEVER_NS)
+
+    def send_what_is_due(self) -> None:
+        """Send what is due by now, the messages of each connection in one write."""
+        due: dict[Client, list[int]] = {}
+        now_ns = perf_counter_ns()
+        while self.next_ns <= now_ns:
+            client = self._choices(self._clients, cum_weights=self._limits)[0]
+            due.setdefault(client, []).append(self.next_ns)
+            self.next_ns = next(self._moments, _NEVER_NS)
+        for client, due_ns in due.items():
+            client.place_due(due_ns)
 
 
 class Generator:
@@ -36,102 +61,96 @@ class Generator:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._traffic = Traffic(plan.bets_per_message)
         messages = Messages(plan.bet, plan.bets_per_message)
-        self._clients = [
-            Client(token, messages, self._traffic, self._fail)
-            for token in carried(plan.load, plan.tokens)
-        ]
-        self._cores = 0.0
+        tokens = carried(plan.load, plan.tokens)
+        self._clogged: set[Client] = set()
+        self._clients = [Client(token, messages, self._traffic, self._clogged) for token in tokens]
+        self._crowd = Crowd(self._clients)
+        self._alarm = Alarm()
+        self._crowd.wake_by(self._alarm)
 
-    def _fail(self, error: Exception) -> None:
-        if not self._broken.done():
-            self._broken.set_exception(error)
-
-    async def run(self) -> Outcome:
+    def run(self) -> Outcome:
         """Connect, place bets, wait for the last answer, and leave.
 
         Raises:
-            ClientError: A connection was lost, or an answer did not come.
+            LineError: A connection was refused or lost, or an answer did not come.
+            FrameError: The server closed a connection, most likely.
+            TrafficError: An answer was wrong.
         """
         plan = self._plan
-        for client in self._clients:
-            await client.connect(plan.url)
+        self._crowd.join(plan.url, one_address=True)
         start_ns = perf_counter_ns()
         begin_ns = start_ns + int(plan.warm_up_s * _NS)
         end_ns = begin_ns + int(plan.window_s * _NS)
         self._traffic.open_window(begin_ns, end_ns)
-        marks = asyncio.ensure_future(self._mark(begin_ns, end_ns))
-        if plan.messages_per_second is None:
-            stop = self._closed_loop()
-        else:
-            stop = self._open_loop(start_ns)
-        await asyncio.wait((marks, self._broken), return_when=asyncio.FIRST_COMPLETED)
-        stop()
-        await self._last_answers()
-        for client in self._clients:
-            client.close()
-        return self._outcome()
+        turn = (
+            self._closed_loop() if plan.messages_per_second is None else self._open_loop(start_ns)
+        )
+        _turn_until(turn, begin_ns)
+        cores = self._window(turn, begin_ns, end_ns)
+        self._last_answers()
+        self._crowd.close()
+        self._alarm.close()
+        return self._outcome(cores)
 
-    def _closed_loop(self) -> Callable[[], None]:
-        """Send some messages on each connection, and another for each answer."""
+    def _closed_loop(self) -> Callable[[int], None]:
+        """Send some messages on each connection; another will follow each answer."""
         plan = self._plan
         in_flight = depths(plan.load, len(self._clients), plan.depth)
         for client, depth in zip(self._clients, in_flight, strict=True):
             client.refill = True
-            for _ in range(depth):
-                client.place(perf_counter_ns())
-        return self._stop_refilling
+            if depth:
+                client.place(depth)
+        return self._turn
 
-    def _stop_refilling(self) -> None:
+    def _open_loop(self, start_ns: int) -> Callable[[int], None]:
+        """Send messages when they are due."""
+        arrivals = Arrivals(self._plan, self._clients, start_ns)
+
+        def turn(until_ns: int) -> None:
+            arrivals.send_what_is_due()
+            self._alarm.set(max(arrivals.next_ns, perf_counter_ns() + _SHORTEST_SLEEP_NS))
+            self._turn(until_ns)
+            if perf_counter_ns() >= until_ns:
+                # Leaving out what is late would flatter the latencies.
+                arrivals.send_what_is_due()
+
+        return turn
+
+    def _turn(self, until_ns: int) -> None:
+        """Read what has come; see that what was written leaves."""
+        for client in list(self._clogged):
+            client.flush()
+            if not client.unsent:
+                self._clogged.remove(client)
+        if self._clogged:
+            until_ns = min(until_ns, perf_counter_ns() + _AGAIN_NS)
+        self._crowd.turn(until_ns)
+
+    def _window(self, turn: Callable[[int], None], begin_ns: int, end_ns: int) -> float:
+        """The part that is measured. Returns how much of a core this process kept busy in it."""
+        say(BEGIN)
+        reporter = Reporter(self._traffic)
+        cpu_ns, at_ns = process_time_ns(), perf_counter_ns()
+        for moment_ns in _moments(begin_ns, end_ns, self._plan.progress_every_s):
+            _turn_until(turn, moment_ns)
+            if moment_ns < end_ns:
+                reporter.report()
+        cores = (process_time_ns() - cpu_ns) / (perf_counter_ns() - at_ns)
+        say(END)
+        return cores
+
+    def _last_answers(self) -> None:
         for client in self._clients:
             client.refill = False
-
-    def _open_loop(self, start_ns: int) -> Callable[[], None]:
-        """Send a message whenever one is due, on a connection drawn by the load."""
-        plan = self._plan
-        arrivals = iter(arrivals_ns(plan))
-        choices = Random(plan.seed).choices
-        limits = list(accumulate(weights(plan.load, len(self._clients))))
-        due_ns = start_ns + next(arrivals, _NEVER_NS)
-
-        def send_what_is_due() -> None:
-            nonlocal due_ns
-            while due_ns <= perf_counter_ns():
-                choices(self._clients, cum_weights=limits)[0].place(due_ns)
-                due_ns = start_ns + next(arrivals, _NEVER_NS)
-            alarm.set(max(due_ns, perf_counter_ns() + _SHORTEST_SLEEP_NS))
-
-        def stop() -> None:
-            # Everything was due by now: leaving out what is late would flatter the latencies.
-            send_what_is_due()
-            alarm.close()
-
-        alarm = Alarm(asyncio.get_running_loop(), send_what_is_due)
-        alarm.set(due_ns)
-        return stop
-
-    async def _mark(self, begin_ns: int, end_ns: int) -> None:
-        await _sleep_until(begin_ns)
-        cpu_s, at_s = process_time(), perf_counter()
-        say(BEGIN)
-        await _sleep_until(end_ns)
-        self._cores = (process_time() - cpu_s) / (perf_counter() - at_s)
-        say(END)
-
-    async def _last_answers(self) -> None:
         limit_ns = perf_counter_ns() + int(ANSWER_LIMIT_S * _NS)
         while self._traffic.outstanding:
-            if self._broken.done():
-                break
             if perf_counter_ns() > limit_ns:
-                raise ClientError(f"{self._traffic.outstanding} messages were never answered")
-            await asyncio.sleep(0.01)
-        if self._broken.done():
-            self._broken.result()
+                raise LineError(f"{self._traffic.outstanding} messages were never answered")
+            self._turn(limit_ns)
 
-    def _outcome(self) -> Outcome:
+    def _outcome(self, cores: float) -> Outcome:
         traffic = self._traffic
         return Outcome(
             bets=traffic.bets_in_window,
@@ -142,20 +161,28 @@ class Generator:
             latency_max_ns=traffic.latency.max,
             lateness=traffic.lateness.sparse(),
             lateness_max_ns=traffic.lateness.max,
-            cores=self._cores,
+            cores=cores,
         )
 
 
-async def _sleep_until(at_ns: int) -> None:
-    await asyncio.sleep((at_ns - perf_counter_ns()) / _NS)
+def _turn_until(turn: Callable[[int], None], until_ns: int) -> None:
+    while perf_counter_ns() < until_ns:
+        turn(until_ns)
 
 
-async def _main() -> None:
-    plan = read_plan(Plan)
+def _moments(begin_ns: int, end_ns: int, every_s: float | None) -> Iterator[int]:
+    """When to tell of the progress, at the end at the latest."""
+    if every_s is not None:
+        yield from range(begin_ns + int(every_s * _NS), end_ns, int(every_s * _NS))
+    yield end_ns
+
+
+def run(plan: Plan) -> Outcome:
+    """Run a plan, see `Generator.run`."""
     # A pause to collect garbage would look like the server's; a run makes little of it.
     gc.disable()
-    tell(await Generator(plan).run())
+    return Generator(plan).run()
 
 
 if __name__ == "__main__":
-    uvloop.run(_main())
+    work(Plan, run, failures=(LineError, FrameError, TrafficError, OSError))

@@ -70,6 +70,18 @@ class Histogram:
         self.count += other.count
         self.max = max(self.max, other.max)
 
+    def since(self, before: Mapping[int, int]) -> Self:
+        """What was recorded after the `sparse` buckets were `before`.
+
+        Its `max` is that of all.
+        """
+        later = {
+            bucket: count - before.get(bucket, 0)
+            for bucket, count in enumerate(self._counts)
+            if count != before.get(bucket, 0)
+        }
+        return self.from_sparse(later, self.max)
+
     def sparse(self) -> dict[int, int]:
         """The buckets that are not empty, by number; `from_sparse` reads them."""
         return {bucket: count for bucket, count in enumerate(self._counts) if count}

@@ -4,10 +4,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import aiohttp
+import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.histogram import Histogram
-from benchmarks.plan import Outcome, Plan
+from benchmarks.plan import Outcome, Plan, Progress
 from benchmarks.server_process import Server
 from benchmarks.usage import Meter, Usage, postmaster_pid
 from benchmarks.worker import BEGIN, END, Worker, worker
@@ -80,21 +81,29 @@ async def measure(
     meanwhile: Callable[[], Awaitable[None]] = _nothing,
     *,
     commits: bool = True,
+    refusals: bool = False,
+    progress: Callable[[Progress], None] | None = None,
 ) -> Measurement:
     """Run the plan in a generator's process and read the meters at both ends of its window.
 
     `meanwhile` starts what else is to happen from the window's beginning. A server without
-    Pitboss's metrics is measured without `commits`, which are 0 then.
+    Pitboss's metrics is measured without `commits`, which are 0 then. `progress` is told how it
+    goes, if the plan says how often.
 
     Raises:
         WorkerError: The generator failed.
-        MeasurementError: The server refused bets.
+        MeasurementError: The server refused bets, and there may be no `refusals`.
     """
     count = _commits if commits else _no_commits
-    async with worker("benchmarks.generator", plan) as generator:
+
+    def told(line: bytes) -> None:
+        if progress is not None:
+            progress(msgspec.json.decode(line, type=Progress))
+
+    async with worker("benchmarks.generator", plan, told) as generator:
         measured = await _watch(generator, plan, meter, meanwhile, count)
     refused = measured.outcome.refused
-    if refused or not measured.outcome.bets:
+    if not refusals and (refused or not measured.outcome.bets):
         raise MeasurementError(f"bets settled: {measured.outcome.bets}; refused: {refused}")
     return measured
 

@@ -17,6 +17,7 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
 
     `arrivals` says when messages are due, see `schedule.py`: of each `burst_every_s`, the share
     `burst_share` comes as one burst. `load` says which wallets they are for, see `loads.py`.
+    With `progress_every_s` the generator tells what it sees while it runs.
     """
 
     url: str
@@ -32,6 +33,17 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
     burst_every_s: float = 5.0
     burst_share: float = 0.5
     load: Load = "uniform"
+    progress_every_s: float | None = None
+
+
+class Progress(msgspec.Struct, forbid_unknown_fields=True):
+    """How a run goes: figures since the last of these, and refusals since the first bet."""
+
+    elapsed_s: float
+    bets_per_second: float
+    p50_ms: float
+    p99_ms: float
+    refused: dict[str, int]
 
 
 class Outcome(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,86 +1,117 @@
 """What a generator has sent, and what has come back."""
 
 import sys
-from array import array
 from collections import Counter
-from time import perf_counter_ns
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from benchmarks.histogram import Histogram
+from benchmarks.messages import END_ID, FIRST_ID
 
 _SUCCESS: Final = b'"success":true'
-_ACKNOWLEDGED: Final = -1
+_SINGLE_SUCCESS: Final = b"[{" + _SUCCESS
+
+
+class TrafficError(Exception):
+    """An answer was wrong, or there were more messages than have numbers."""
 
 
 class Traffic:
-    """Every message by its number, which is its ack id; 8 bytes each, for as long as one run."""
+    """Every message that waits for its answer, by its number, which is its ack id."""
 
     def __init__(self, bets_per_message: int) -> None:
         self.latency = Histogram()
         self.lateness = Histogram()
         self.refused: Counter[str] = Counter()
-        self.outstanding = 0
         self.bets_in_window = 0
         self.acknowledged = 0
         self._per_message = bets_per_message
-        self._due_ns = array("q")
+        self._next_id = FIRST_ID
+        self._due_ns: dict[int, int] = {}
         self._begin_ns = self._end_ns = sys.maxsize
 
     @property
     def placed(self) -> int:
         """How many bets were sent."""
-        return len(self._due_ns) * self._per_message
+        return (self._next_id - FIRST_ID) * self._per_message
+
+    @property
+    def outstanding(self) -> int:
+        """How many messages wait for their answers."""
+        return len(self._due_ns)
 
     def open_window(self, begin_ns: int, end_ns: int) -> None:
         """Measure what is due, and count what is acknowledged, from `begin_ns` to `end_ns`."""
         self._begin_ns, self._end_ns = begin_ns, end_ns
 
-    def sent(self, due_ns: int) -> int:
-        """A message that was due at `due_ns` is about to be sent. Returns its ack id."""
-        if self._begin_ns <= due_ns < self._end_ns:
-            self.lateness.record(perf_counter_ns() - due_ns)
-        self._due_ns.append(due_ns)
-        self.outstanding += 1
-        return len(self._due_ns) - 1
-
-    def answered(self, message: bytes) -> None:
-        """An acknowledgement, `43{ack id}[{...}]`, has come.
+    def sent(self, due_ns: int, count: int, now_ns: int) -> int:
+        """Some messages that were due at `due_ns` are sent now. Returns the first one's ack id.
 
         Raises:
-            ValueError: It is not one, or nothing waits for it.
-            IndexError: Its number was never sent.
+            TrafficError: All numbers are used up.
         """
-        now_ns = perf_counter_ns()
-        body = message.index(b"[")
-        ack_id = int(message[2:body])
-        due_ns = self._due_ns[ack_id]
-        if due_ns == _ACKNOWLEDGED:
-            raise ValueError(f"message {ack_id} was acknowledged twice")
-        self._due_ns[ack_id] = _ACKNOWLEDGED
-        self.outstanding -= 1
-        bets = self._successes(message[body:])
-        self.acknowledged += bets
-        if self._begin_ns <= now_ns < self._end_ns:
-            self.bets_in_window += bets
+        first_id = self._next_id
+        self._next_id = end_id = first_id + count
+        if end_id > END_ID:
+            raise TrafficError(f"a run has at most {END_ID - FIRST_ID:,} messages")
         if self._begin_ns <= due_ns < self._end_ns:
-            self.latency.record(now_ns - due_ns)
+            self.lateness.record(now_ns - due_ns, count)
+        for ack_id in range(first_id, end_id):
+            self._due_ns[ack_id] = due_ns
+        return first_id
 
-    def _successes(self, body: bytes) -> int:
+    def answered(self, answers: Iterable[bytes], now_ns: int) -> None:
+        """Acknowledgements, each `43{ack id}[{...}]`, have come.
+
+        Raises:
+            TrafficError: One of them is none, or nothing waits for it.
+        """
+        settled = same = 0
+        same_due_ns = -1
+        for answer in answers:
+            try:
+                body = answer.index(b"[")
+                due_ns = self._due_ns.pop(int(answer[2:body]))
+            except (ValueError, KeyError) as error:
+                raise TrafficError(f"nothing waits for the answer {answer[:200]!r}") from error
+            if self._per_message == 1 and answer.startswith(_SINGLE_SUCCESS, body):
+                settled += 1
+            else:
+                settled += self._settled(answer[body:])
+            # Messages that were sent together are mostly answered together.
+            if due_ns != same_due_ns:
+                self._took(same_due_ns, now_ns, same)
+                same_due_ns, same = due_ns, 0
+            same += 1
+        self._took(same_due_ns, now_ns, same)
+        self.acknowledged += settled
+        if self._begin_ns <= now_ns < self._end_ns:
+            self.bets_in_window += settled
+
+    def _took(self, due_ns: int, now_ns: int, count: int) -> None:
+        if count and self._begin_ns <= due_ns < self._end_ns:
+            self.latency.record(now_ns - due_ns, count)
+
+    def _settled(self, body: bytes) -> int:
         """How many bets of a message were settled; the others are counted by their error."""
-        if self._per_message == 1:
-            if body.startswith(_SUCCESS, 2):
-                return 1
-        elif body.count(_SUCCESS) == self._per_message + 1:
+        if self._per_message > 1 and body.count(_SUCCESS) == self._per_message + 1:
             return self._per_message
-        answer = msgspec.json.decode(body)[0]
-        if not answer["success"]:
-            self.refused[answer["error"]["code"]] += self._per_message
-            return 0
-        return sum(self._settled(result) for result in answer["data"]["results"])
+        try:
+            answer = msgspec.json.decode(body)[0]
+            if not answer["success"]:
+                self.refused[answer["error"]["code"]] += self._per_message
+                return 0
+            if self._per_message == 1:
+                return 1
+            return self._settled_of(answer["data"]["results"])
+        except (msgspec.DecodeError, LookupError, TypeError) as error:
+            raise TrafficError(f"the server answered {body[:200]!r}") from error
 
-    def _settled(self, result: dict[str, Any]) -> bool:
-        if not result["success"]:
-            self.refused[result["error"]["code"]] += 1
-        return bool(result["success"])
+    def _settled_of(self, results: list[dict[str, Any]]) -> int:
+        if len(results) != self._per_message:
+            raise TrafficError(f"{self._per_message} bets had {len(results)} results")
+        refused = [one["error"]["code"] for one in results if not one["success"]]
+        self.refused.update(refused)
+        return len(results) - len(refused)

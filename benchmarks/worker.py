@@ -6,7 +6,7 @@ All of it is lines: the plan and the outcome as JSON, the marks as they are.
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -20,20 +20,25 @@ _Outcome = TypeVar("_Outcome", bound=msgspec.Struct)
 BEGIN: Final = "begin"
 END: Final = "end"
 
+# What comes before the JSON of how it goes, and before what went wrong.
+_PROGRESS: Final = "progress "
+_FAILED: Final = "failed "
+
 _ROOT: Final = Path(__file__).parents[1]
 # Tokens of 10,000 players are the longest line; an outcome has two histograms of 4,352 buckets.
 _LINE_LIMIT_BYTES: Final = 16_000_000
 
 
 class WorkerError(Exception):
-    """The work failed; what its process wrote to stderr says why."""
+    """The work failed; the message says why, or what its process wrote to stderr does."""
 
 
 class Worker:
     """The end of whoever gave the plan."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, progress: Callable[[bytes], None] | None) -> None:
         self._process = process
+        self._progress = progress
 
     async def expect(self, mark: str) -> None:
         """Wait for a mark. Raises WorkerError."""
@@ -49,15 +54,24 @@ class Worker:
 
     async def _line(self) -> bytes:
         assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
-        if not line:
-            raise WorkerError("a generator failed; what it wrote to stderr says why")
-        return line
+        while line := await self._process.stdout.readline():
+            if line.startswith(_FAILED.encode()):
+                raise WorkerError(line.removeprefix(_FAILED.encode()).decode().strip())
+            if not line.startswith(_PROGRESS.encode()):
+                return line
+            if self._progress is not None:
+                self._progress(line.removeprefix(_PROGRESS.encode()))
+        raise WorkerError("a generator failed; what it wrote to stderr says why")
 
 
 @asynccontextmanager
-async def worker(module: str, plan: msgspec.Struct) -> AsyncIterator[Worker]:
-    """Run a module with a plan; its process is gone afterwards, whatever happened."""
+async def worker(
+    module: str, plan: msgspec.Struct, progress: Callable[[bytes], None] | None = None
+) -> AsyncIterator[Worker]:
+    """Run a module with a plan; its process is gone afterwards, whatever happened.
+
+    `progress` gets the JSON of what it tells on the way.
+    """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module),
         cwd=_ROOT,
@@ -68,7 +82,7 @@ async def worker(module: str, plan: msgspec.Struct) -> AsyncIterator[Worker]:
     try:
         assert process.stdin is not None
         process.stdin.write(msgspec.json.encode(plan) + b"\n")
-        yield Worker(process)
+        yield Worker(process, progress)
     finally:
         if process.returncode is None:
             process.kill()
@@ -92,3 +106,24 @@ def say(mark: str) -> None:
 def tell(outcome: msgspec.Struct) -> None:
     """Tell what came of it."""
     say(msgspec.json.encode(outcome).decode())
+
+
+def tell_progress(progress: msgspec.Struct) -> None:
+    """Tell how it goes."""
+    say(_PROGRESS + msgspec.json.encode(progress).decode())
+
+
+def work(
+    kind: type[_Plan],
+    function: Callable[[_Plan], msgspec.Struct],
+    failures: tuple[type[Exception], ...],
+) -> None:
+    """Do what the plan on stdin says, and tell what came of it.
+
+    Of these failures the message is told, of others the traceback goes to stderr.
+    """
+    try:
+        tell(function(read_plan(kind)))
+    except failures as error:
+        say(_FAILED + str(error).replace("\n", " "))
+        sys.exit(1)

@@ -1,18 +1,18 @@
 """The parts of the benchmarks' load generator that decide what its figures mean."""
 
 import json
+import socket
 from itertools import pairwise
-from time import perf_counter_ns
 from uuid import UUID
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestServer
 
-from benchmarks.client import Client, ClientError
-from benchmarks.messages import Messages
+from benchmarks.client import Client
+from benchmarks.frames import unmasked
+from benchmarks.line import LineError
+from benchmarks.messages import END_ID, FIRST_ID, Messages
 from benchmarks.schedule import poisson_ns
-from benchmarks.traffic import Traffic
+from benchmarks.traffic import Traffic, TrafficError
 
 BET = {"stake": 10, "currency": "PLAY", "target": 5_000, "direction": "over"}
 SETTLED = '{"success":true,"data":{"roll":1}}'
@@ -20,7 +20,7 @@ REFUSED = '{"success":false,"error":{"code":"overloaded"}}'
 
 
 def ack(number: int, body: str) -> bytes:
-    return f"43{number}[{body}]".encode()
+    return f"43{FIRST_ID + number}[{body}]".encode()
 
 
 def batch_ack(number: int, *results: str) -> bytes:
@@ -31,8 +31,20 @@ def sent(bets_per_message: int = 1) -> Traffic:
     """Traffic with one message on its way, in a window that is open for long."""
     traffic = Traffic(bets_per_message)
     traffic.open_window(0, 2**62)
-    assert traffic.sent(perf_counter_ns()) == 0
+    assert traffic.sent(1_000, 1, 1_500) == FIRST_ID
     return traffic
+
+
+def payloads(frames: bytes) -> list[bytes]:
+    """What a client's frames say."""
+    found = []
+    while frames:
+        size = 2 if frames[1] & 0x7F == 126 else 0
+        length = int.from_bytes(frames[2:4]) if size else frames[1] & 0x7F
+        mask, rest = frames[2 + size : 6 + size], frames[6 + size :]
+        found.append(bytes(byte ^ mask[at % 4] for at, byte in enumerate(rest[:length])))
+        frames = rest[length:]
+    return found
 
 
 def test_arrivals_come_at_their_rate_in_order_and_the_same_again() -> None:
@@ -53,83 +65,158 @@ def test_gaps_between_arrivals_vary_as_those_of_a_poisson_process_do() -> None:
 
 
 def test_every_bet_has_a_request_id_of_its_own() -> None:
-    single, batch = Messages(BET, 1), Messages(BET, 100)
-    bets = [json.loads(single.make(number)[3:])[1] for number in range(10)]
-    name, argument = json.loads(batch.make(7)[3:])
+    single = payloads(Messages(BET, 1).make(FIRST_ID, 40))
+    (batch,) = payloads(Messages(BET, 100).make(FIRST_ID + 7, 1))
+    bets = []
+    for number, message in enumerate(single):
+        head, body = message[:10], message[10:]
+        assert head == b"42%d" % (FIRST_ID + number)
+        name, bet = json.loads(body)
+        assert name == "dice:roll"
+        bets.append(bet)
+    assert batch.startswith(b"42%d[" % (FIRST_ID + 7))
+    name, argument = json.loads(batch[10:])
     assert name == "bets:place"
     bets += argument["bets"]
     ids = {UUID(bet.pop("request_id")) for bet in bets}
-    assert len(ids) == 110
-    assert {one.version for one in ids} == {4}
+    assert len(ids) == 140
+    assert {(one.version, str(one)[19]) for one in ids} == {(4, "8")}
     assert all(bet == BET for bet in bets)
+
+
+def test_each_write_has_a_mask_of_its_own() -> None:
+    messages = Messages(BET, 1)
+    masks = {messages.make(FIRST_ID, 1)[4:8] for _ in range(20)}
+    assert len(masks) > 15
+
+
+@pytest.mark.parametrize("stake", [1, 10, 100, 1_000])
+def test_frames_of_any_length_are_whole(stake: int) -> None:
+    bet = {**BET, "stake": stake, "currency": "100%"}
+    found = payloads(Messages(bet, 1).make(FIRST_ID, 17))
+    assert [json.loads(one[10:])[1]["stake"] for one in found] == [stake] * 17
+    assert json.loads(found[0][10:])[1]["currency"] == "100%"
 
 
 def test_a_settled_bet_counts_once_and_its_time_is_recorded() -> None:
     traffic = sent()
-    traffic.answered(ack(0, SETTLED))
+    traffic.answered([ack(0, SETTLED)], 4_000)
     assert (traffic.outstanding, traffic.acknowledged, traffic.bets_in_window) == (0, 1, 1)
-    assert (traffic.latency.count, traffic.lateness.count) == (1, 1)
-    with pytest.raises(ValueError, match="twice"):
-        traffic.answered(ack(0, SETTLED))
+    assert (traffic.latency.count, traffic.latency.max) == (1, 3_000)
+    assert (traffic.lateness.count, traffic.lateness.max) == (1, 500)
+    with pytest.raises(TrafficError, match="nothing waits"):
+        traffic.answered([ack(0, SETTLED)], 5_000)
 
 
-def test_an_answer_to_nothing_is_an_error() -> None:
-    with pytest.raises(IndexError):
-        sent().answered(ack(1, SETTLED))
+def test_answers_that_come_together_have_times_of_their_own() -> None:
+    traffic = Traffic(1)
+    traffic.open_window(0, 2**62)
+    for due_ns, count in ((100, 2), (200, 1), (300, 2)):
+        traffic.sent(due_ns, count, due_ns)
+    traffic.answered([ack(number, SETTLED) for number in (1, 0, 4, 2, 3)], 350)
+    assert traffic.latency.sparse() == {250: 2, 50: 2, 150: 1}
+    assert (traffic.placed, traffic.acknowledged, traffic.outstanding) == (5, 5, 0)
+
+
+@pytest.mark.parametrize(
+    "answer", [ack(1, SETTLED), b"43[]", b"43x[]", b"43", ack(0, "1"), ack(0, "{}")]
+)
+def test_an_answer_to_nothing_or_of_nothing_is_an_error(answer: bytes) -> None:
+    with pytest.raises(TrafficError):
+        sent().answered([answer], 2_000)
+
+
+def test_no_more_messages_are_sent_than_have_numbers_of_one_length() -> None:
+    with pytest.raises(TrafficError, match="at most"):
+        Traffic(1).sent(0, END_ID - FIRST_ID + 1, 0)
 
 
 def test_a_refused_bet_does_not_count() -> None:
     traffic = sent()
-    traffic.answered(ack(0, REFUSED))
+    traffic.answered([ack(0, REFUSED)], 2_000)
     assert (traffic.acknowledged, traffic.refused) == (0, {"overloaded": 1})
 
 
 def test_each_bet_of_a_batch_counts_by_itself() -> None:
     traffic = sent(3)
-    traffic.answered(batch_ack(0, SETTLED, REFUSED, SETTLED))
+    traffic.answered([batch_ack(0, SETTLED, REFUSED, SETTLED)], 2_000)
     assert (traffic.placed, traffic.acknowledged) == (3, 2)
     assert traffic.refused == {"overloaded": 1}
 
 
 def test_a_batch_whose_bets_are_all_settled_counts_in_full() -> None:
     traffic = sent(3)
-    traffic.answered(batch_ack(0, SETTLED, SETTLED, SETTLED))
+    traffic.answered([batch_ack(0, SETTLED, SETTLED, SETTLED)], 2_000)
     assert (traffic.acknowledged, traffic.refused) == (3, {})
 
 
 def test_a_refused_batch_is_as_many_refused_bets() -> None:
     traffic = sent(3)
-    traffic.answered(ack(0, REFUSED))
+    traffic.answered([ack(0, REFUSED)], 2_000)
     assert (traffic.acknowledged, traffic.refused) == (0, {"overloaded": 3})
+
+
+def test_a_batch_with_too_few_results_is_an_error() -> None:
+    with pytest.raises(TrafficError, match="3 bets had 2 results"):
+        sent(3).answered([batch_ack(0, SETTLED, SETTLED)], 2_000)
 
 
 def test_what_was_due_outside_the_window_is_not_measured() -> None:
     traffic = Traffic(1)
-    now_ns = perf_counter_ns()
-    traffic.open_window(now_ns, now_ns + 60_000_000_000)
-    early = traffic.sent(now_ns - 1)
-    late = traffic.sent(now_ns + 60_000_000_000)
-    due = traffic.sent(now_ns)
-    for number in (early, late, due):
-        traffic.answered(ack(number, SETTLED))
+    traffic.open_window(1_000, 2_000)
+    for due_ns in (999, 2_000, 1_000):
+        traffic.sent(due_ns, 1, due_ns)
+    traffic.answered([ack(number, SETTLED) for number in range(3)], 2_000)
     assert (traffic.latency.count, traffic.lateness.count) == (1, 1)
-    assert (traffic.acknowledged, traffic.bets_in_window) == (3, 3)
+    assert (traffic.acknowledged, traffic.bets_in_window) == (3, 0)
 
 
-async def test_a_player_who_may_not_join_is_told_so_and_does_not_wait() -> None:
-    async def refuse(request: web.Request) -> web.WebSocketResponse:
-        websocket = web.WebSocketResponse()
-        await websocket.prepare(request)
-        await websocket.send_str('0{"sid":"a"}')
-        await websocket.send_str('44{"message":"no such player"}')
-        await websocket.receive()
-        return websocket
+def connected() -> tuple[Client, socket.socket, Traffic]:
+    """A client that has joined, the server's end of its connection, and what it has counted."""
+    traffic = Traffic(1)
+    client = Client("token", Messages(BET, 1), traffic, set())
+    client.socket, server = socket.socketpair()
+    client.socket.setblocking(False)
+    client.received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", 0)
+    client.received(unmasked(b'0{"sid":"a"}') + unmasked(b'40{"sid":"b"}'), 0)
+    assert client.joined
+    assert payloads(server.recv(1_000)) == [b'40{"token":"token"}']
+    return client, server, traffic
 
-    application = web.Application()
-    application.router.add_get("/socket.io/", refuse)
-    late: list[Exception] = []
-    async with TestServer(application) as server:
-        client = Client("token", Messages(BET, 1), Traffic(1), late.append)
-        with pytest.raises(ClientError, match="no such player"):
-            await client.connect(str(server.make_url("/")).rstrip("/"))
-        client.close()
+
+def test_as_many_messages_follow_as_were_answered_and_events_and_heartbeats_are_read() -> None:
+    client, server, traffic = connected()
+    with client.socket, server:
+        client.refill = True
+        client.place(3)
+        assert len(payloads(server.recv(10_000))) == 3
+        answers = [unmasked(ack(number, SETTLED)) for number in (0, 2)]
+        event = unmasked(b'42["wallet:updated",{}]')
+        client.received(answers[0] + unmasked(b"2") + event + answers[1], 2**62)
+        assert (traffic.acknowledged, traffic.outstanding, client.pings) == (2, 3, 1)
+        assert len(payloads(server.recv(10_000))) == 3  # a pong, and two bets
+
+
+def test_what_the_network_does_not_take_leaves_later_and_whole() -> None:
+    client, server, _ = connected()
+    with client.socket, server:
+        client.place(5_000)
+        assert client.unsent
+        client.place(1)
+        data = b""
+        server.setblocking(False)
+        while client.unsent:
+            data += server.recv(1_000_000)
+            client.flush()
+        data += server.recv(10_000_000)
+        found = payloads(data)
+        assert [int(one[2:10]) - FIRST_ID for one in found] == list(range(5_001))
+
+
+def test_a_player_who_may_not_join_is_told_so() -> None:
+    client = Client("token", Messages(BET, 1), Traffic(1), set())
+    client.socket, server = socket.socketpair()
+    with client.socket, server:
+        client.received(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", 0)
+        with pytest.raises(LineError, match="no such player"):
+            client.received(unmasked(b'44{"message":"no such player"}'), 0)
