@@ -2,8 +2,7 @@
 
 CPU microseconds of a whole node, in this process, on PostgreSQL that syncs to disk. The whole route
 is measured by itself as well, and what the stages do not add up to is said. With `--profile`, a
-server in a process of its own is put under load too, and asked a thousand times a second of its CPU
-time where it is.
+server in a process of its own is put under load too, and asked again and again where it is.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,10 +14,14 @@ import uvloop
 
 from benchmarks import machine, results
 from benchmarks.ledger import LedgerError
+from benchmarks.measurement import MeasurementError
 from benchmarks.own_node import own_node
 from benchmarks.players import EnlistError
+from benchmarks.sampled import sample
+from benchmarks.server_process import ServerError
 from benchmarks.spread import Spread, spread
 from benchmarks.stages import COMMITS, CONNECTIONS, Costs, measure
+from benchmarks.worker import WorkerError
 
 # Microseconds of CPU that each stage may take; 25 in all. docs/budget.md gives the reasons.
 BUDGET: Final = {
@@ -119,20 +122,24 @@ def figures(costs: Sequence[Costs]) -> list[dict[str, Any]]:
     return [*stages, whole, {"rounds": [one._asdict() for one in costs]}]
 
 
-async def bench(rounds: int, depth: int, file: Path | None) -> str:
+async def bench(rounds: int, depth: int, profile_s: float | None, file: Path | None) -> str:
     """Measure, write the results to `file`, and return the report."""
     async with own_node() as node:
         about = await machine.describe(node.database_url, node.pitboss.settings.data_dir)
         costs = await measure(node, rounds, depth)
-    results.write(file, about, figures(costs), [])
     rows = spread(one.rows_per_commit for one in costs).text(0)
     load = (
         f"{CONNECTIONS} connections, {depth} bets in each read and write, {rows} rows a commit;"
         f" the median of {rounds} rounds, and their extremes."
     )
-    return "\n\n".join(
-        [f"Machine: {machine.line(about)}", load, table(costs), company(costs, depth)]
-    )
+    parts = [f"Machine: {machine.line(about)}", load, table(costs), company(costs, depth)]
+    found = figures(costs)
+    if profile_s is not None:
+        sampling = await sample(CONNECTIONS, depth, profile_s)
+        parts.append(sampling.markdown(BUDGET))
+        found.append(sampling.figures())
+    results.write(file, about, found, [])
+    return "\n\n".join(parts)
 
 
 @click.command(help=__doc__)
@@ -142,12 +149,22 @@ async def bench(rounds: int, depth: int, file: Path | None) -> str:
 @click.option(
     "--depth", type=click.IntRange(1, 16), default=8, show_default=True, help="Bets in a read."
 )
-def main(quick: bool, file: Path | None, rounds: int | None, depth: int) -> None:
+@click.option("--profile", is_flag=True, help="Sample a loaded server, too.")
+@click.option("--seconds", default=5.0, show_default=True, help="How long it is sampled.")
+def main(
+    quick: bool,
+    file: Path | None,
+    rounds: int | None,
+    depth: int,
+    profile: bool,
+    seconds: float,
+) -> None:
     """Read the command line."""
+    rounds = rounds or (9 if quick else 25)
     file = results.place("budget", file, quick=quick)
     try:
-        print(uvloop.run(bench(rounds or (9 if quick else 25), depth, file)))
-    except (EnlistError, LedgerError) as error:
+        print(uvloop.run(bench(rounds, depth, seconds if profile else None, file)))
+    except (EnlistError, LedgerError, MeasurementError, ServerError, WorkerError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -1,0 +1,1 @@
+"""The benchmarks: that they count and compute what they say."""
