@@ -105,7 +105,7 @@ async def open_house() -> AsyncIterator[House]:
     server = SocketServer(OPTIONS, HostileApplication())
     http = web.Application()
     http.router.add_get("/", _page)
-    async with listening(server.engine, http, keepalive_s=1.0) as (listener, port):
+    async with listening(server.engine, http, keepalive_s=5.0) as (listener, port):
         try:
             yield House(server, listener, port)
         finally:
