@@ -8,9 +8,9 @@ afterwards the ledger must have every bet that was acknowledged.
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import click
 import uvloop
@@ -18,8 +18,9 @@ import uvloop
 from benchmarks import machine, results
 from benchmarks.ledger import LedgerError, audit, check_rows
 from benchmarks.measurement import Measurement, MeasurementError, measure, meter_of
-from benchmarks.plan import Plan
+from benchmarks.plan import Arrivals, Load, Plan
 from benchmarks.players import BET, EnlistError, enlist
+from benchmarks.plot import plot
 from benchmarks.report import markdown
 from benchmarks.series import Series
 from benchmarks.server_process import Server, ServerError, own_server
@@ -31,12 +32,23 @@ BETS_PER_MESSAGE: Final = {"single": 1, "batch": 100}
 # bets already.
 _DEPTH: Final = {"single": 8, "batch": 1}
 # Loads of the open loop, as shares of what the closed loop reached.
-_SHARES: Final = (0.25, 0.5, 0.75, 0.9)
+_SHARES: Final = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+_QUICK_SHARES: Final = (0.1, 0.5, 0.9)
+# What a server may refuse because of the load: how much, is a figure of the open loop.
+_SHED: Final = ("overloaded",)
+
+
+# Crash rounds follow each other in some seconds; in a shorter window there is one burst.
+_BURST_EVERY_S: Final = 5.0
+LOADS: Final = click.Choice(get_args(Load))
+LOAD_HELP: Final = "Wallets: all alike, a few favourites, or one that gets half of the bets."
+ARRIVALS: Final = click.Choice(get_args(Arrivals))
+ARRIVALS_HELP: Final = "The open loop: at random, or half of the bets in bursts, one every 5 s."
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to measure, and for how long."""
+    """What to measure, and for how long. `shares` of the maximum are the loads of the open loop."""
 
     modes: tuple[str, ...]
     loops: tuple[str, ...]
@@ -48,6 +60,9 @@ class Options:
     repeats: int
     open_repeats: int
     open_modes: tuple[str, ...]
+    shares: tuple[float, ...]
+    load: Load
+    arrivals: Arrivals
 
 
 class Bench:
@@ -70,14 +85,15 @@ class Bench:
         return [one for one in (*closed, *open_) if one.repeats]
 
     def _open_series(self, closed: list[Series]) -> Iterator[Series]:
+        options = self._options
         for one in closed:
-            if one.mode not in self._options.open_modes:
+            if one.mode not in options.open_modes:
                 continue
-            if self._options.rate is not None:
-                yield Series(one.mode, self._options.rate)
+            if options.rate is not None:
+                yield Series(one.mode, options.rate)
             else:
                 most = one.bets_per_second().middle
-                yield from (Series(one.mode, round(most * share)) for share in _SHARES)
+                yield from (Series(one.mode, round(most * share)) for share in options.shares)
 
     async def _repeat(self, series: list[Series], repeats: int) -> None:
         for number in range(repeats):
@@ -100,8 +116,12 @@ class Bench:
             warm_up_s=options.warm_up_s,
             window_s=options.window_s,
             seed=seed,
+            arrivals=options.arrivals,
+            burst_every_s=min(_BURST_EVERY_S, options.window_s),
+            load=options.load,
         )
-        measured = await measure(plan, self.meter)
+        shed = () if series.offered is None else _SHED
+        measured = await measure(plan, self.meter, refusals=shed)
         self.acknowledged += measured.outcome.acknowledged
         if server.database_url is not None:
             user_ids = [player.user_id for player in players]
@@ -146,13 +166,23 @@ async def bench(options: Options, given: Server | None, file: Path | None) -> st
         runs = Bench(options, server, await meter_of(server))
         series = await runs.run()
         notes = await runs.notes()
-    results.write(file, about, [one.figures() for one in series], notes)
-    return markdown(about, series, notes)
+    results.write(file, about, [one.figures() for one in series], notes, asdict(options))
+    report = markdown(about, series, notes)
+    if file is not None:
+        picture = file.with_suffix(".svg")
+        shown = f"\n\n![Latency over load]({picture.name})" if plot(picture, series) else ""
+        file.with_suffix(".md").write_text(f"{report}{shown}\n")
+    return report
 
 
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="Short runs, open loop once: under a minute in all.")
-@click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
+@click.option(
+    "--json",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Where the results go; tables and plots go beside it.",
+)
 @click.option("--connections", default=64, show_default=True, help="Players, one socket each.")
 @click.option("--depth", type=int, help="Messages in flight on a connection in the closed loop.")
 @click.option("--rate", type=float, help="Bets a second offered in the open loop.")
@@ -162,6 +192,8 @@ async def bench(options: Options, given: Server | None, file: Path | None) -> st
     "--mode", type=click.Choice(list(BETS_PER_MESSAGE)), help="One bet a message, or 100."
 )
 @click.option("--loop", type=click.Choice(["open", "closed"]), help="Only this loop.")
+@click.option("--load", type=LOADS, default="uniform", show_default=True, help=LOAD_HELP)
+@click.option("--arrivals", type=ARRIVALS, default="poisson", show_default=True, help=ARRIVALS_HELP)
 @click.option("--url", help="A server that runs already, with its rate limits raised.")
 @click.option("--server-pid", type=int, help="That server's process, to measure its CPU.")
 @click.option("--database-url", help="That server's PostgreSQL, to check its ledger.")
@@ -175,6 +207,8 @@ def main(
     repeats: int,
     mode: str | None,
     loop: str | None,
+    load: Load,
+    arrivals: Arrivals,
     url: str | None,
     server_pid: int | None,
     database_url: str | None,
@@ -192,6 +226,9 @@ def main(
         repeats=repeats,
         open_repeats=1 if quick else repeats,
         open_modes=modes[:1] if quick else modes,
+        shares=_QUICK_SHARES if quick else _SHARES,
+        load=load,
+        arrivals=arrivals,
     )
     environment = {} if database_url is None else {"DATABASE_URL": database_url}
     given = None if url is None else Server(url, server_pid, database_url, None, environment)

@@ -1,6 +1,6 @@
 """One run of a generator against a server, and the figures that follow from it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 import aiohttp
@@ -37,8 +37,13 @@ class Measurement:
         return self.outcome.bets / self.window_s
 
     def us_per_bet(self, cores: float) -> float:
-        """What some busy cores are for each bet, in microseconds of CPU."""
-        return cores * 1e6 / self.bets_per_second
+        """What some busy cores are for each bet, in microseconds of CPU; 0 without bets."""
+        return cores * 1e6 / self.bets_per_second if self.outcome.bets else 0.0
+
+    @property
+    def refused(self) -> float:
+        """The share of all bets of the run that were refused."""
+        return sum(self.outcome.refused.values()) / self.outcome.placed
 
     @property
     def others(self) -> float:
@@ -81,7 +86,7 @@ async def measure(
     meanwhile: Callable[[], Awaitable[None]] = _nothing,
     *,
     commits: bool = True,
-    refusals: bool = False,
+    refusals: Collection[str] = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Measurement:
     """Run the plan in a generator's process and read the meters at both ends of its window.
@@ -92,7 +97,8 @@ async def measure(
 
     Raises:
         WorkerError: The generator failed.
-        MeasurementError: The server refused bets, and there may be no `refusals`.
+        MeasurementError: The server settled none, or refused some for other reasons than these
+            `refusals`.
     """
     count = _commits if commits else _no_commits
 
@@ -102,9 +108,10 @@ async def measure(
 
     async with worker("benchmarks.generator", plan, told) as generator:
         measured = await _watch(generator, plan, meter, meanwhile, count)
-    refused = measured.outcome.refused
-    if not refusals and (refused or not measured.outcome.bets):
-        raise MeasurementError(f"bets settled: {measured.outcome.bets}; refused: {refused}")
+    outcome = measured.outcome
+    worthless = set(outcome.refused) - set(refusals)
+    if worthless or not (outcome.bets or outcome.refused):
+        raise MeasurementError(f"bets settled: {outcome.bets}; refused: {outcome.refused}")
     return measured
 
 

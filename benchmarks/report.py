@@ -61,6 +61,7 @@ def _latency(series: Iterable[Series]) -> str:
         "server µs/bet",
         "rows/commit",
         "generator late p99 ms",
+        "refused %",
     )
     rows = [
         (
@@ -71,6 +72,7 @@ def _latency(series: Iterable[Series]) -> str:
             one.server_us().text(1),
             one.rows_per_commit().text(0),
             f"{one.lateness().percentile(99) / 1e6:.2f}",
+            one.refused_percent().text(2),
         )
         for one in series
     ]

@@ -1,8 +1,9 @@
 """Where figures go: a dated file of JSON, and tables of Markdown."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -25,11 +26,12 @@ def write(
     machine: dict[str, Any],
     series: Sequence[dict[str, Any]],
     notes: Sequence[str],
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Write the results, if there is a file for them."""
+    """Write the results, if there is a file for them. `settings` are the run's own."""
     if file is None:
         return
-    results = {"machine": machine, "series": series, "notes": notes}
+    results = {"machine": machine, "settings": dict(settings), "series": series, "notes": notes}
     file.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
 
 

@@ -21,8 +21,15 @@ def arrivals_ns(plan: Plan) -> "array[int]":
     duration_s = plan.warm_up_s + plan.window_s
     if plan.arrivals == "poisson":
         return poisson_ns(plan.messages_per_second, duration_s, plan.seed)
+    # Periods begin with the window, so that one of whole periods has as many bursts.
+    first_s = (plan.warm_up_s + plan.burst_every_s / 2) % plan.burst_every_s
     return bursts_ns(
-        plan.messages_per_second, duration_s, plan.seed, plan.burst_every_s, plan.burst_share
+        plan.messages_per_second,
+        duration_s,
+        plan.seed,
+        every_s=plan.burst_every_s,
+        share=plan.burst_share,
+        first_s=first_s,
     )
 
 
@@ -32,12 +39,18 @@ def poisson_ns(per_second: float, duration_s: float, seed: int) -> "array[int]":
 
 
 def bursts_ns(
-    per_second: float, duration_s: float, seed: int, every_s: float, share: float
+    per_second: float,
+    duration_s: float,
+    seed: int,
+    *,
+    every_s: float,
+    share: float,
+    first_s: float,
 ) -> "array[int]":
     """The same number on average, of which `share` comes in bursts, one every `every_s`.
 
-    A burst is a Poisson process of its own, of BURST_S, in the middle of its period; the rest are
-    one at a steady rate. Times are in seconds.
+    The first burst begins at `first_s`. Each is a Poisson process of its own, of BURST_S; the rest
+    are one at a steady rate.
 
     Raises:
         ValueError: The share is not from 0 to 1, or a period is no longer than its burst.
@@ -47,8 +60,8 @@ def bursts_ns(
     dice = Random(seed)
     moments = _poisson_ns(dice, per_second * (1 - share), 0.0, duration_s)
     in_burst = per_second * share * every_s / BURST_S
-    for period in count():
-        begin_s = (period + 0.5) * every_s
+    for number in count():
+        begin_s = first_s + number * every_s
         if begin_s >= duration_s:
             break
         moments += _poisson_ns(dice, in_burst, begin_s, min(begin_s + BURST_S, duration_s))

@@ -41,6 +41,10 @@ class Series:
         """Rows in a transaction."""
         return self.spread(lambda one: one.rows_per_commit)
 
+    def refused_percent(self) -> Spread:
+        """Bets that were refused, of a hundred."""
+        return self.spread(lambda one: one.refused * 100)
+
     def latency_ms(self, percent: float) -> Spread:
         """A percentile of the latency, in each repeat."""
         return self.spread(lambda one: one.latency.percentile(percent) / 1e6)
@@ -80,8 +84,26 @@ class Series:
             "p999_ms": self.latency_ms(99.9),
             "max_ms": latency.max / 1e6,
             "generator_lateness_p99_ms": self.lateness().percentile(99) / 1e6,
+            "refused_percent": self.refused_percent(),
             "cores": self.cores(),
+            "runs": [_run(repeat) for repeat in self.repeats],
         }
+
+
+def _run(one: Measurement) -> dict[str, Any]:
+    """The figures of one repeat."""
+    return {
+        "bets_per_second": one.bets_per_second,
+        "server_us_per_bet": one.us_per_bet(one.usage.server),
+        "postgres_us_per_bet": one.us_per_bet(one.usage.postgres),
+        "generator_us_per_bet": one.us_per_bet(one.outcome.cores),
+        "rows_per_commit": one.rows_per_commit,
+        **{f"p{percent:g}_ms": one.latency.percentile(percent) / 1e6 for percent in (50, 99, 99.9)},
+        "max_ms": one.latency.max / 1e6,
+        "generator_lateness_p99_ms": one.lateness.percentile(99) / 1e6,
+        "refused": one.outcome.refused,
+        "other_cores": one.others,
+    }
 
 
 def _together(histograms: list[Histogram]) -> Histogram:

@@ -30,6 +30,7 @@ _SETTINGS: Final = {
     "PITBOSS_COMMANDS_PER_SECOND": "10000",
     "PITBOSS_SIGN_INS_PER_MINUTE": "100000",
     "PITBOSS_MAX_CONNECTIONS_PER_IP": "20000",
+    "PITBOSS_MAX_CONNECTIONS_PER_USER": "20000",
     "PITBOSS_GUEST_ACCOUNTS": "true",
     "PITBOSS_FAUCET_ENABLED": "true",
     "PITBOSS_DEMO_PLAYER": "false",
@@ -100,7 +101,7 @@ async def serving(
     Raises:
         ServerError: It did not start, or ended with an exit code other than 0.
     """
-    port = _free_port()
+    port = free_port()
     environment = {**_SETTINGS, **storage.environment, **settings, "PITBOSS_PORT": str(port)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *command),
@@ -135,7 +136,8 @@ async def _until_ready(url: str, process: asyncio.subprocess.Process) -> None:
     raise ServerError(f"the server is not ready after {_START_LIMIT_S:.0f} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
