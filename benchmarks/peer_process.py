@@ -55,8 +55,22 @@ async def peer(name: str, *arguments: str) -> AsyncIterator[Peer]:
     Raises:
         PeerError: It did not start.
     """
-    command = await _node() if name == NODE else (sys.executable, "-m", *_COMMANDS[name])
-    process = await asyncio.create_subprocess_exec(*command, *arguments, cwd=_ROOT, stdout=PIPE)
+    if name == NODE:
+        command = await node_command("echo.js")
+    else:
+        command = python_command(*_COMMANDS[name])
+    async with started(name, *command, *arguments) as running:
+        yield running
+
+
+@asynccontextmanager
+async def started(name: str, *command: str) -> AsyncIterator[Peer]:
+    """Run a program that says where it listens, and end it afterwards.
+
+    Raises:
+        PeerError: It did not start.
+    """
+    process = await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdout=PIPE)
     try:
         assert process.stdout is not None
         async with asyncio.timeout(_START_LIMIT_S):
@@ -73,31 +87,42 @@ async def peer(name: str, *arguments: str) -> AsyncIterator[Peer]:
 
 def available() -> tuple[str, ...]:
     """The servers that can be started here: all of them, but Node's only where Node is."""
-    has_node = shutil.which("node") is not None and shutil.which("npm") is not None
-    return tuple(name for name in PEERS if has_node or name != NODE)
+    return tuple(name for name in PEERS if has_node() or name != NODE)
 
 
-async def _node() -> tuple[str, str]:
-    """The command that starts Node's server; its packages are installed by then."""
+def has_node() -> bool:
+    """Whether Node is here, and what installs its packages."""
+    return shutil.which("node") is not None and shutil.which("npm") is not None
+
+
+def python_command(*arguments: str) -> tuple[str, ...]:
+    """The command that runs a module of Python with arguments."""
+    return (sys.executable, "-m", *arguments)
+
+
+async def node_command(script: str) -> tuple[str, ...]:
+    """The command that runs a script of `peers/node`, whose packages are installed by then."""
     node, npm = shutil.which("node"), shutil.which("npm")
-    assert node is not None, "look whether it is available() first"
-    assert npm is not None, "look whether it is available() first"
+    assert node is not None, "look whether there is one first"
+    assert npm is not None, "look whether there is one first"
     lock = (_NODE_FOLDER / "package-lock.json").read_bytes()
     stamp = _NODE_FOLDER / "node_modules" / ".installed-lock.json"
     if not stamp.exists() or stamp.read_bytes() != lock:
         await _install(npm)
         stamp.write_bytes(lock)
-    return node, str(_NODE_FOLDER / "echo.js")
+    return node, str(_NODE_FOLDER / script)
 
 
-async def node_versions() -> dict[str, str]:
-    """What Node and its Socket.IO are, by name."""
-    node, _ = await _node()
+async def node_versions(*packages: str) -> dict[str, str]:
+    """What Node, its Socket.IO and some more of its packages are, by name."""
+    node, _ = await node_command("echo.js")
     process = await asyncio.create_subprocess_exec(node, "--version", stdout=PIPE)
     said, _ = await process.communicate()
-    package = _NODE_FOLDER / "node_modules" / "socket.io" / "package.json"
-    version = msgspec.json.decode(package.read_bytes())["version"]
-    return {"node": said.decode().strip().lstrip("v"), "socket.io": version}
+    versions = {"node": said.decode().strip().lstrip("v")}
+    for name in ("socket.io", *packages):
+        package = _NODE_FOLDER / "node_modules" / name / "package.json"
+        versions[name] = msgspec.json.decode(package.read_bytes())["version"]
+    return versions
 
 
 async def _install(npm: str) -> None:

@@ -1,4 +1,5 @@
-"""Servers that acknowledge echoes, each a program of its own that says where it listens.
+"""Servers to be measured beside, each a program of its own that says where it listens.
 
-Every one lets anybody into the main namespace and answers the event `echo` with its arguments.
+Some only answer echoes: they let anybody into the main namespace and acknowledge the event `echo`
+with its arguments. The others settle dice bets as Pitboss does, for players with tokens.
 """

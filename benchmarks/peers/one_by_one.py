@@ -1,0 +1,188 @@
+"""Pitboss with one SQL transaction a bet instead of its group commit: all else is the same.
+
+Each lane commits one decision at a time, by a prepared INSERT on a connection of its own, and
+PostgreSQL syncs together what all the connections commit at the same moment.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import asyncpg
+import uvloop
+
+from actors.runtime.node import Node
+from actors.runtime.ports import Lane as LanePort
+from actors.runtime.ports import Write
+from server.app import Pitboss
+from server.serve import serve
+from server.settings import Settings, load_settings
+from storage.journal import MAX_QUEUE, Journal, Lane, Listener, Lost, Posted, Refused, shards_of
+from storage.pool import Pools
+from storage.rows import OUTBOX_COLUMNS, Row, Table, message_row, tables
+
+# Connections that commit side by side.
+LANES: Final = 32
+
+
+class PreparedWriter:
+    """Writes each fact by a prepared INSERT. It holds no locks: nobody else writes here."""
+
+    def __init__(self, connection: asyncpg.Connection, tables: Mapping[type, Table]) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._inserts: dict[str, Any] = {}
+        self._ended = asyncio.get_running_loop().create_future()
+        connection.add_termination_listener(self._on_termination)
+
+    async def prepare(self) -> None:
+        """Prepare a statement for each table."""
+        every = [(table.name, table.columns) for table in self._tables.values()]
+        for name, columns in [*every, ("outbox", OUTBOX_COLUMNS)]:
+            places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+            self._inserts[name] = await self._connection.prepare(
+                f"insert into {name} ({', '.join(columns)}) values ({places})"  # noqa: S608 - our own names
+            )
+
+    def _on_termination(self, _connection: object) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def lost(self) -> Awaitable[None]:
+        """Completes when the connection ends by itself."""
+        return asyncio.shield(self._ended)
+
+    async def write(self, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
+        """Commit all of it in one transaction. Raises Refused or Lost."""
+        rows = [(self._tables[type(fact)].name, self._row(fact)) for fact in facts]
+        at_ms = facts[-1].at_ms if facts else 0
+        rows += [("outbox", message_row(message, shard, at_ms)) for message, shard in messages]
+        try:
+            if len(rows) == 1:
+                # A single statement is its own transaction.
+                await self._insert(*rows[0])
+                return
+            async with self._connection.transaction():
+                for name, row in rows:
+                    await self._insert(name, row)
+        except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
+            raise Refused(None, str(error)) from error
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise Lost(repr(error)) from error
+
+    def _row(self, fact: Any) -> Row:
+        return self._tables[type(fact)].row(fact)
+
+    async def _insert(self, table: str, row: Row) -> None:
+        await self._inserts[table].fetch(*row)
+
+    async def close(self) -> None:
+        """Close in an orderly way."""
+        await self._connection.close()
+
+    def terminate(self) -> None:
+        """End the connection at once."""
+        self._connection.terminate()
+
+
+class SingleLane(Lane):
+    """A lane that lets one write after another into its batches; the others wait here.
+
+    It stands between itself and the node: what becomes of a write lets the next one in.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        shards: Sequence[int],
+        connect: Callable[[int, Sequence[int]], Awaitable[PreparedWriter]],
+        commit_timeout_s: float,
+    ) -> None:
+        super().__init__(number, shards, connect, None, commit_timeout_s, _not_counted)
+        self._node: Listener
+        self._waiting: deque[Write] = deque()
+        self._under_way = False
+
+    def bind(self, listener: Listener) -> None:
+        """Say who is told."""
+        self._node = listener
+        super().bind(self)
+
+    @property
+    def full(self) -> bool:
+        """Whether as many wait as in any lane."""
+        return len(self._waiting) >= MAX_QUEUE
+
+    @property
+    def depth(self) -> int:
+        """How many writes wait, the one being written included."""
+        return super().depth + len(self._waiting)
+
+    def append(self, write: Write) -> None:
+        """Queue a write for a transaction of its own."""
+        self._waiting.append(write)
+        if not self._under_way:
+            self._next()
+
+    def _next(self) -> None:
+        self._under_way = bool(self._waiting)
+        if self._waiting:
+            super().append(self._waiting.popleft())
+
+    def committed(self, writes: Sequence[Write]) -> None:
+        """Tell the node, and let the next one in."""
+        self._node.committed(writes)
+        self._next()
+
+    def refused(self, writes: Sequence[Write]) -> None:
+        """Give the node all writes of the actor; the empty batch is committed next."""
+        actors = {id(write.actor) for write in writes}
+        theirs = [write for write in self._waiting if id(write.actor) in actors]
+        self._waiting = deque(one for one in self._waiting if id(one.actor) not in actors)
+        self._node.refused([*writes, *theirs])
+
+    def lost(self, _lane: LanePort, writes: Sequence[Write]) -> None:
+        """Give the node all there is."""
+        every = [*writes, *self._waiting]
+        self._waiting.clear()
+        self._under_way = False
+        self._node.lost(self, every)
+
+
+def _not_counted(_rows: int, _seconds: float) -> None:
+    """Every commit has one row here."""
+
+
+class OneByOne(Pitboss):
+    """A node whose journal has many lanes of single writes."""
+
+    def __init__(self, settings: Settings, dsn: str, pools: Pools) -> None:
+        self._dsn = dsn
+        super().__init__(settings, dsn, pools)
+
+    def _node(self) -> Node:
+        settings = self.settings
+        lanes = [
+            SingleLane(
+                number,
+                shards_of(number, LANES, settings.shards),
+                self._connect,
+                settings.commit_timeout_seconds,
+            )
+            for number in range(LANES)
+        ]
+        self.storage.journal = Journal(lanes, settings.shards)
+        return super()._node()
+
+    async def _connect(self, _lane: int, _shards: Sequence[int]) -> PreparedWriter:
+        connection = await asyncpg.connect(
+            self._dsn, server_settings={"synchronous_commit": "on"}, command_timeout=None
+        )
+        writer = PreparedWriter(connection, tables(self.storage.vault))
+        await writer.prepare()
+        return writer
+
+
+if __name__ == "__main__":
+    raise SystemExit(uvloop.run(serve(load_settings(), OneByOne)))
