@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from actors.decision import Context, Decision, Known
+from actors.decision import Context, Decision, Known, Push
 from actors.kind import Kind
 from actors.runtime.actor import Actor
 from actors.runtime.alarms import Alarm, Alarms
@@ -35,6 +35,10 @@ SUSPECT_MS: Final = 60_000
 MAKE_ROOM: Final = 64
 # How long an alarm waits that could not be taken when it rang.
 RING_AGAIN_MS: Final = 1_000
+
+_News = dict[tuple[str, str, str], tuple[Push, object | None]]
+"""What rooms are to be told, and whom the answer has told already. By room, event and key: of what
+several writes of one commit say of the same, only the newest is told."""
 
 
 class Node:
@@ -181,7 +185,9 @@ class Node:
         if type(outcome) is Decision and (outcome.facts or outcome.messages):
             self._apply(actor, outcome, write)
         elif not actor.pending:
-            self._settle(write)
+            news: _News = {}
+            self._settle(write, news)
+            self._tell(news)
             return
         actor.pending += 1
         actor.lane.append(write)
@@ -197,17 +203,26 @@ class Node:
 
     def committed(self, writes: Sequence[Write]) -> None:
         """What these writes rest on is durable: answer, tell the rooms, send the messages."""
+        news: _News = {}
         for write in writes:
             write.actor.pending -= 1
             if self._traced:
                 _trace("committed", write.actor, write.command)
             try:
-                self._settle(write)
+                self._settle(write, news)
             except Exception:
                 # What follows from one commit must not keep the others from their answers.
                 log.exception("what follows from a commit failed")
+        self._tell(news)
 
-    def _settle(self, write: Write) -> None:
+    def _tell(self, news: _News) -> None:
+        for push, origin in news.values():
+            try:
+                self._publisher.publish(push, origin)
+            except Exception:
+                log.exception("a room could not be told")
+
+    def _settle(self, write: Write, news: _News) -> None:
         outcome, reply = write.outcome, write.reply
         if type(outcome) is not Decision:
             assert isinstance(outcome, Failure)
@@ -215,7 +230,7 @@ class Node:
             return
         resolve(reply, outcome.reply)
         for push in outcome.pushes:
-            self._publisher.publish(push, reply.origin)
+            news[push.room, push.event, push.key] = push, reply.origin
         for message in outcome.messages:
             self._post.deliver(message)
         actor = write.actor
