@@ -34,6 +34,19 @@ async def test_actors_that_wake_together_are_read_in_one_go() -> None:
     assert bench.store.reads == [[1, 2, 3, 4, 5]]
 
 
+async def test_of_one_commit_a_room_is_told_the_newest_after_all_answers() -> None:
+    bench = Bench()
+    await bench.ask(2, Add(number(0)))
+    await bench.ask(4, Add(number(1)))
+    bench.happened.clear()
+    for n in (2, 3):
+        bench.send(2, Add(number(n)))
+    bench.send(4, Add(number(4)))
+    bench.commit()
+    assert [one for one in bench.happened if one[0] == "push"] == bench.happened[-2:]
+    assert [one[1:3] for one in bench.happened[-2:]] == [("counter:2", 3), ("counter:4", 2)]
+
+
 async def test_reads_are_bounded_by_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hydration, "BATCH", 2)
     bench = Bench()
