@@ -23,12 +23,12 @@ from benchmarks.ledger import LedgerError, audit
 from benchmarks.measurement import MeasurementError, measure
 from benchmarks.plan import Plan
 from benchmarks.players import BET, EnlistError, Player, enlist
-from benchmarks.promises import Verdict, judge
 from benchmarks.retrying import Retrying
 from benchmarks.server_process import ServerError
 from benchmarks.spread import spread
 from benchmarks.supervised import Supervised, supervised
 from benchmarks.usage import Meter
+from benchmarks.verdict import Verdict, judge
 from benchmarks.worker import WorkerError
 from storage.embedded import EmbeddedPostgres
 
@@ -135,8 +135,9 @@ class Recovery:
                 _progress(kills[-1])
             for player in self.players:
                 player.finish()
-            async with asyncio.timeout(_BACK_LIMIT_S):
-                await asyncio.gather(*playing)
+            _done, late = await asyncio.wait(playing, timeout=_BACK_LIMIT_S)
+            if late:
+                raise RecoveryError(f"{len(late)} players were never answered")
         finally:
             for task in playing:
                 task.cancel()
@@ -152,11 +153,7 @@ class Recovery:
         await server.start()
         port_open = watch.since_kill(await server.listening())
         ready = watch.since_kill(await server.ready())
-        async with asyncio.timeout(_BACK_LIMIT_S):
-            back_at_s = watch.throughput_back_at_s(rate)
-            while back_at_s is None or len(watch.back_at_s) < len(self.players):
-                await asyncio.sleep(_LOOK_S)
-                back_at_s = watch.throughput_back_at_s(rate)
+        back_at_s = await self._as_before(rate)
         return Kill(
             victim=victim,
             rate_before=rate,
@@ -166,6 +163,21 @@ class Recovery:
             all_back=watch.since_kill(max(watch.back_at_s.values())),
             throughput_back=watch.since_kill(back_at_s),
         )
+
+    async def _as_before(self, rate: float) -> float:
+        """Wait for all players, and for their throughput; the moment is when that was back."""
+        watch = self._watch
+        while True:
+            back_at_s = watch.throughput_back_at_s(rate)
+            if back_at_s is not None and len(watch.back_at_s) == len(self.players):
+                return back_at_s
+            if watch.since_kill(time.perf_counter()) > _BACK_LIMIT_S:
+                raise RecoveryError(
+                    f"{_BACK_LIMIT_S:.0f} s after a kill {len(watch.back_at_s)} of"
+                    f" {len(self.players)} players were back, and their throughput was not"
+                    f" {_BACK_SHARE:.0%} of {rate:,.0f} bets/s"
+                )
+            await asyncio.sleep(_LOOK_S)
 
 
 def _progress(kill: Kill) -> None:

@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from benchmarks import recovery
 from benchmarks.players import Player
-from benchmarks.promises import Verdict, compare
 from benchmarks.retrying import REPEATED, Promise, Retrying
+from benchmarks.verdict import Verdict, compare
 
 FIRST, SECOND = uuid4(), uuid4()
 MADE = Promise("7-2", 1_234, 20, 90_000)
