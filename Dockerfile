@@ -13,6 +13,8 @@ COPY protocol protocol
 COPY actors actors
 COPY storage storage
 COPY server server
+# The load generator of `pitboss bench`.
+COPY benchmarks benchmarks
 RUN /srv/venv/bin/python -m compileall -q .
 
 # An image is for production unless told otherwise: without secrets of its own it refuses to start.

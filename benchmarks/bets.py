@@ -10,12 +10,23 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 import click
 import uvloop
 
 from benchmarks import machine, results
+from benchmarks.choices import (
+    ARRIVALS,
+    ARRIVALS_HELP,
+    BETS_PER_MESSAGE,
+    BURST_EVERY_S,
+    DEPTH,
+    LOAD_HELP,
+    LOADS,
+    MODE_HELP,
+    MODES,
+)
 from benchmarks.ledger import LedgerError, audit, check_rows
 from benchmarks.measurement import Measurement, MeasurementError, measure, meter_of
 from benchmarks.plan import Arrivals, Load, Plan
@@ -27,23 +38,13 @@ from benchmarks.server_process import Server, ServerError, own_server
 from benchmarks.usage import Meter
 from benchmarks.worker import WorkerError
 
-BETS_PER_MESSAGE: Final = {"single": 1, "batch": 100}
-# Messages in flight on a connection: players who do not wait for their answers; a batch is many
-# bets already.
-_DEPTH: Final = {"single": 8, "batch": 1}
 # Loads of the open loop, as shares of what the closed loop reached.
 _SHARES: Final = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _QUICK_SHARES: Final = (0.1, 0.5, 0.9)
+# The page of commits is made anew once a second: a shorter window might see the same one twice.
+_QUICK_WINDOW_S: Final = 1.5
 # What a server may refuse because of the load: how much, is a figure of the open loop.
 _SHED: Final = ("overloaded",)
-
-
-# Crash rounds follow each other in some seconds; in a shorter window there is one burst.
-_BURST_EVERY_S: Final = 5.0
-LOADS: Final = click.Choice(get_args(Load))
-LOAD_HELP: Final = "Wallets: all alike, a few favourites, or one that gets half of the bets."
-ARRIVALS: Final = click.Choice(get_args(Arrivals))
-ARRIVALS_HELP: Final = "The open loop: at random, or half of the bets in bursts, one every 5 s."
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +112,13 @@ class Bench:
             tokens=[player.token for player in players],
             bet=BET,
             bets_per_message=per_message,
-            depth=options.depth or _DEPTH[series.mode],
+            depth=options.depth or DEPTH[series.mode],
             messages_per_second=series.offered and series.offered / per_message,
             warm_up_s=options.warm_up_s,
             window_s=options.window_s,
             seed=seed,
             arrivals=options.arrivals,
-            burst_every_s=min(_BURST_EVERY_S, options.window_s),
+            burst_every_s=min(BURST_EVERY_S, options.window_s),
             load=options.load,
         )
         shed = () if series.offered is None else _SHED
@@ -188,9 +189,7 @@ async def bench(options: Options, given: Server | None, file: Path | None) -> st
 @click.option("--rate", type=float, help="Bets a second offered in the open loop.")
 @click.option("--seconds", type=float, help="Length of a run's measured window.")
 @click.option("--repeats", default=5, show_default=True, help="Runs of each kind.")
-@click.option(
-    "--mode", type=click.Choice(list(BETS_PER_MESSAGE)), help="One bet a message, or 100."
-)
+@click.option("--mode", type=MODES, help=MODE_HELP)
 @click.option("--loop", type=click.Choice(["open", "closed"]), help="Only this loop.")
 @click.option("--load", type=LOADS, default="uniform", show_default=True, help=LOAD_HELP)
 @click.option("--arrivals", type=ARRIVALS, default="poisson", show_default=True, help=ARRIVALS_HELP)
@@ -222,7 +221,7 @@ def main(
         depth=depth,
         rate=rate,
         warm_up_s=0.5 if quick else 1.0,
-        window_s=seconds or (1.0 if quick else 5.0),
+        window_s=seconds or (_QUICK_WINDOW_S if quick else 5.0),
         repeats=repeats,
         open_repeats=1 if quick else repeats,
         open_modes=modes[:1] if quick else modes,

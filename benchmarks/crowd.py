@@ -27,6 +27,7 @@ class Crowd:
     def __init__(self, lines: Sequence[Line]) -> None:
         raise_file_limit(len(lines))
         self._lines = lines
+        self._opened: list[Line] = []
         # Reads what has come to a file.
         self._readers: dict[int, Callable[[], None]] = {}
         self._epoll = select.epoll()
@@ -45,6 +46,7 @@ class Crowd:
         joining: list[Line] = []
         for line, source in zip(self._lines, sources, strict=False):
             line.open(target.host, target.port, source, target.tls, target.request)
+            self._opened.append(line)
             self._readers[line.socket.fileno()] = partial(_read, line)
             self._epoll.register(line.socket, select.EPOLLIN)
             joining.append(line)
@@ -73,7 +75,7 @@ class Crowd:
     def close(self) -> None:
         """End every connection."""
         self._epoll.close()
-        for line in self._lines:
+        for line in self._opened:
             line.socket.close()
 
 

@@ -78,21 +78,26 @@ class Generator:
             FrameError: The server closed a connection, most likely.
             TrafficError: An answer was wrong.
         """
+        try:
+            return self._outcome(self._run())
+        finally:
+            self._crowd.close()
+            self._alarm.close()
+
+    def _run(self) -> float:
+        """All of it, but for the outcome. Returns how many cores this process kept busy."""
         plan = self._plan
         self._crowd.join(plan.url, one_address=True)
         start_ns = perf_counter_ns()
         begin_ns = start_ns + int(plan.warm_up_s * _NS)
         end_ns = begin_ns + int(plan.window_s * _NS)
         self._traffic.open_window(begin_ns, end_ns)
-        turn = (
-            self._closed_loop() if plan.messages_per_second is None else self._open_loop(start_ns)
-        )
+        closed = plan.messages_per_second is None
+        turn = self._closed_loop() if closed else self._open_loop(start_ns)
         _turn_until(turn, begin_ns)
         cores = self._window(turn, begin_ns, end_ns)
         self._last_answers()
-        self._crowd.close()
-        self._alarm.close()
-        return self._outcome(cores)
+        return cores
 
     def _closed_loop(self) -> Callable[[int], None]:
         """Send some messages on each connection; another will follow each answer."""

@@ -3,7 +3,8 @@
 import os
 import platform
 import time
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final
@@ -24,12 +25,21 @@ async def describe(database_url: str | None, data_dir: Path | None) -> dict[str,
         "memory_gb": round(psutil.virtual_memory().total / 1e9),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        **{name: version(name) for name in _PACKAGES},
+        **_versions(),
     }
     if database_url is not None:
         found |= await _postgres(database_url)
     if data_dir is not None:
         found["sync_ms"] = round(_sync_ms(data_dir), 2)
+    return found
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that are here: a server is installed without those of its peers."""
+    found = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
     return found
 
 

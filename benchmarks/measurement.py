@@ -86,7 +86,7 @@ async def measure(
     meanwhile: Callable[[], Awaitable[None]] = _nothing,
     *,
     commits: bool = True,
-    refusals: Collection[str] = (),
+    refusals: Collection[str] | None = (),
     progress: Callable[[Progress], None] | None = None,
 ) -> Measurement:
     """Run the plan in a generator's process and read the meters at both ends of its window.
@@ -98,7 +98,7 @@ async def measure(
     Raises:
         WorkerError: The generator failed.
         MeasurementError: The server settled none, or refused some for other reasons than these
-            `refusals`.
+            `refusals`, of which None are all there are.
     """
     count = _commits if commits else _no_commits
 
@@ -109,7 +109,7 @@ async def measure(
     async with worker("benchmarks.generator", plan, told) as generator:
         measured = await _watch(generator, plan, meter, meanwhile, count)
     outcome = measured.outcome
-    worthless = set(outcome.refused) - set(refusals)
+    worthless = () if refusals is None else set(outcome.refused) - set(refusals)
     if worthless or not (outcome.bets or outcome.refused):
         raise MeasurementError(f"bets settled: {outcome.bets}; refused: {outcome.refused}")
     return measured

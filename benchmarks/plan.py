@@ -50,8 +50,9 @@ class Outcome(msgspec.Struct, forbid_unknown_fields=True):
     """What came of a run.
 
     `bets` were acknowledged within the window; `placed` and `acknowledged` count those of the
-    whole run. Latencies, in nanoseconds, are of the messages due within the window, from the
-    moment they were due (open loop) or sent (closed loop) to their acknowledgement. `lateness` is
+    whole run. Latencies, in nanoseconds, are of the messages due within the window of which any
+    bet was settled, from the moment they were due (open loop) or sent (closed loop) to their
+    acknowledgement. `lateness` is
     how long after that moment the generator sent them. `cores` is how much of a core the generator
     itself kept busy within the window.
     """

@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import aiohttp
+import msgspec
 
 from benchmarks.plan import Plan
 
@@ -20,7 +21,19 @@ _AT_A_TIME: Final = 16
 
 
 class EnlistError(Exception):
-    """The server did not take a player."""
+    """The server did not take a player. `code` is the error that it answered with, if it is one."""
+
+    def __init__(self, path: str, status: int, answer: str) -> None:
+        super().__init__(f"{path} was answered {status}: {answer}")
+        self.path = path
+        self.code = _code(answer)
+
+
+def _code(answer: str) -> str:
+    try:
+        return str(msgspec.json.decode(answer)["error"]["code"])
+    except (msgspec.DecodeError, LookupError, TypeError):
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,5 +93,5 @@ async def _post(
 ) -> Any:
     async with http.post(path, json=body, headers=headers) as response:
         if response.status != 200:
-            raise EnlistError(f"{path} was answered {response.status}: {await response.text()}")
+            raise EnlistError(path, response.status, await response.text())
         return (await response.json())["data"]

@@ -79,7 +79,10 @@ class Traffic:
             if self._per_message == 1 and answer.startswith(_SINGLE_SUCCESS, body):
                 settled += 1
             else:
-                settled += self._settled(answer[body:])
+                bets = self._settled(answer[body:])
+                settled += bets
+                if not bets:
+                    continue  # a refusal is quick, and would flatter the latencies
             # Messages that were sent together are mostly answered together.
             if due_ns != same_due_ns:
                 self._took(same_due_ns, now_ns, same)

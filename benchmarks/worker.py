@@ -127,3 +127,5 @@ def work(
     except failures as error:
         say(_FAILED + str(error).replace("\n", " "))
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)  # 128 and the signal's number, as shells have it; nobody waits any more

@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from server.cli_audit import audit
+from server.cli_bench import bench
 from server.cli_run import run, settings_or_exit
 from server.cli_user import token, user
 from server.cli_verify import verify
@@ -56,5 +57,5 @@ async def _migrate(settings: Settings) -> list[str]:
         return await apply_migrations(postgres.dsn)
 
 
-for command in (token, user, wallet, verify, audit):
+for command in (token, user, wallet, verify, audit, bench):
     main.add_command(command)

@@ -10,11 +10,12 @@ import pytest
 from server.cli import VERSION, main
 from tests.cli.conftest import Pitboss
 
-NOUNS = {"serve", "migrate", "token", "user", "wallet", "verify", "audit"}
+NOUNS = {"serve", "migrate", "token", "user", "wallet", "verify", "audit", "bench"}
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name, command in group.commands.items():
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
         yield (*path, name)
         if isinstance(command, click.Group):
             yield from commands(command, (*path, name))

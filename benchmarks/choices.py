@@ -1,0 +1,22 @@
+"""What the commands that place bets let people choose."""
+
+from types import MappingProxyType
+from typing import Final, get_args
+
+import click
+
+from benchmarks.plan import Arrivals, Load
+
+BETS_PER_MESSAGE: Final = MappingProxyType({"single": 1, "batch": 100})
+# Messages in flight on a connection: players who do not wait for their answers; a batch is many
+# bets already.
+DEPTH: Final = MappingProxyType({"single": 8, "batch": 1})
+# Crash rounds follow each other in some seconds; in a shorter window there is one burst.
+BURST_EVERY_S: Final = 5.0
+
+MODES: Final = click.Choice(list(BETS_PER_MESSAGE))
+MODE_HELP: Final = "One bet a message, or 100."
+LOADS: Final = click.Choice(get_args(Load))
+LOAD_HELP: Final = "Wallets: all alike, a few favourites, or one that gets half of the bets."
+ARRIVALS: Final = click.Choice(get_args(Arrivals))
+ARRIVALS_HELP: Final = "The open loop: at random, or half of the bets in bursts, one every 5 s."
