@@ -25,6 +25,14 @@ log = logging.getLogger(__name__)
 MAX_QUEUE: Final = 10_000
 # Rows in one transaction. Larger ones gain nothing and delay the first answer in them.
 MAX_BATCH: Final = 2_000
+# A commit costs as much as dozens of its rows, whatever it holds (decision 0008). While bets come
+# densely, a lane's commits begin at least this far apart, so that more rows share that. A longer
+# pace saves more, and is felt.
+PACE_S: Final = 0.002
+# Writes in the last batch that count as dense. A quiet lane has fewer, and holds nobody back.
+DENSE: Final = 4
+# A queue of this length is written at once: it is batch enough.
+ENOUGH: Final = 64
 # Rounds of removing an offending actor and writing the rest. An attacker would need that many
 # accounts in one batch; above it the whole batch is refused.
 MAX_REFUSALS: Final = 8
@@ -120,6 +128,9 @@ class Lane:
         self._observe = observe
         self._queue: deque[Write] = deque()
         self._batch: Sequence[Write] = ()
+        # When the last batch was begun, in the loop's time, and how many writes it had.
+        self._last_began_s = 0.0
+        self._last_size = 0
         self._wake: asyncio.Future[None] | None = None
         self._writing: asyncio.Timeout | None = None
         # The lane that has to be ours before this one may be won.
@@ -258,14 +269,23 @@ class Lane:
                         raise Lost("the connection ended while nothing was written")
                     await self._sleep()
                     continue
-                queue = self._queue
-                self._batch = [queue.popleft() for _ in range(min(MAX_BATCH, len(queue)))]
+                await self._gather()
                 await self._commit(writer)
                 batch, self._batch = self._batch, ()
                 self._listener.committed(batch)
         finally:
             lost.cancel()
             watch.cancel()
+
+    async def _gather(self) -> None:
+        """Make the next batch of what is queued, after a moment where more is about to come."""
+        loop, queue = asyncio.get_running_loop(), self._queue
+        if self._last_size >= DENSE and len(queue) < ENOUGH:
+            pause_s = self._last_began_s + PACE_S - loop.time()
+            if pause_s > 0:
+                await asyncio.sleep(pause_s)
+        self._batch = [queue.popleft() for _ in range(min(MAX_BATCH, len(queue)))]
+        self._last_began_s, self._last_size = loop.time(), len(self._batch)
 
     async def _sleep(self) -> None:
         self._wake = asyncio.get_running_loop().create_future()

@@ -133,6 +133,46 @@ async def test_a_batch_is_bounded() -> None:
     await office.end()
 
 
+async def paced(sizes: Sequence[int]) -> tuple[list[int], float]:
+    """Put groups of writes, each as soon as the last is committed: their batches, and the time."""
+    office = await opened()
+    office.writer.takes_s = journal.PACE_S / 8
+    loop = asyncio.get_running_loop()
+    began_s = loop.time()
+    for size in sizes:
+        office.put("1a")
+        await asyncio.sleep(0)
+        office.put(*["1b"] * (size - 1))
+        while office.lane.depth:
+            await asyncio.sleep(journal.PACE_S / 64)
+    took_s = loop.time() - began_s
+    await office.end()
+    return [len(batch) for batch in office.writer.batches], took_s
+
+
+@on_virtual_time
+async def test_few_writes_are_never_held_back() -> None:
+    few = [1] * 20
+    batches, took_s = await paced(few)
+    assert batches == few
+    assert took_s < len(few) * journal.PACE_S / 2
+
+
+@on_virtual_time
+async def test_dense_writes_share_commits_that_begin_a_pace_apart() -> None:
+    office = await opened()
+    office.writer.takes_s = journal.PACE_S / 8
+    moments = 20 * 32
+    for _ in range(moments):
+        office.put("1a", "2a")
+        await asyncio.sleep(journal.PACE_S / 32)
+    await asyncio.sleep(journal.PACE_S)
+    batches = [len(batch) for batch in office.writer.batches]
+    assert sum(batches) == 2 * moments
+    assert set(batches[2:-1]) == {2 * 32}
+    await office.end()
+
+
 @on_virtual_time
 async def test_a_queue_is_full_at_its_bound() -> None:
     office = await opened()
