@@ -133,29 +133,21 @@ async def test_a_batch_is_bounded() -> None:
     await office.end()
 
 
-async def paced(sizes: Sequence[int]) -> tuple[list[int], float]:
-    """Put groups of writes, each as soon as the last is committed: their batches, and the time."""
+@pytest.mark.parametrize("size", [1, journal.DENSE - 1, journal.ENOUGH])
+@on_virtual_time
+async def test_what_is_few_or_enough_is_written_at_once(size: int) -> None:
     office = await opened()
     office.writer.takes_s = journal.PACE_S / 8
     loop = asyncio.get_running_loop()
+    groups = 20
     began_s = loop.time()
-    for size in sizes:
-        office.put("1a")
-        await asyncio.sleep(0)
-        office.put(*["1b"] * (size - 1))
+    for _ in range(groups):
+        office.put(*["1a"] * size)
         while office.lane.depth:
             await asyncio.sleep(journal.PACE_S / 64)
-    took_s = loop.time() - began_s
+    assert loop.time() - began_s < groups * journal.PACE_S / 2
+    assert [len(batch) for batch in office.writer.batches] == [size] * groups
     await office.end()
-    return [len(batch) for batch in office.writer.batches], took_s
-
-
-@on_virtual_time
-async def test_few_writes_are_never_held_back() -> None:
-    few = [1] * 20
-    batches, took_s = await paced(few)
-    assert batches == few
-    assert took_s < len(few) * journal.PACE_S / 2
 
 
 @on_virtual_time
