@@ -27,12 +27,12 @@ from benchmarks.worker import WorkerError
 BUDGET: Final = {
     "frame": 3.0,
     "packet": 1.5,
-    "decode": 2.0,
+    "decode": 1.0,
     "route": 2.0,
     "decide": 6.0,
     "encode rows": 4.0,
     "commit": 3.5,
-    "ack": 3.0,
+    "ack": 4.0,
 }
 # Of a commit's cost, the part that each row adds is that between these sizes.
 _FEW, _MANY = min(COMMITS), max(COMMITS)

@@ -80,6 +80,7 @@ class Row:
     server_us: float
     postgres_us: float
     generator_late_p99_ms: float
+    others_cores: float
     rss_mb: float
     heap_mb: float
     postgres_mb: float
@@ -105,6 +106,7 @@ _HEADS: Final[dict[str, tuple[str, int]]] = {
     "p999_ms": ("p99.9 ms", 1),
     "max_ms": ("max ms", 0),
     "server_us": ("server µs/bet", 1),
+    "others_cores": ("others' cores", 2),
     "rss_mb": ("RSS MB", 1),
     "heap_mb": ("heap MB", 1),
     "postgres_mb": ("PostgreSQL MB", 0),
@@ -218,6 +220,7 @@ class Soak:
                 server_us=measured.us_per_bet(usage.server),
                 postgres_us=measured.us_per_bet(usage.postgres),
                 generator_late_p99_ms=measured.lateness.percentile(99) / 1e6,
+                others_cores=measured.others,
                 rss_mb=last.rss_mb,
                 heap_mb=last.heap_mb,
                 postgres_mb=after.postgres_mb,
