@@ -56,6 +56,7 @@ class Contender:
 
     name: str
     url: str
+    database_url: str
     meter: ContenderMeter
     enlist: Callable[[int], Awaitable[list[Player]]]
     check: Callable[[Sequence[Player], int], Awaitable[None]]
@@ -74,7 +75,9 @@ async def _pitboss(name: str, command: Sequence[str]) -> AsyncIterator[Contender
             await check_rows(storage.database_url, user_ids, acknowledged)
 
         meter = ContenderMeter(server.pid, postmaster, None)
-        yield Contender(name, server.url, meter, partial(enlist, server.url), check)
+        yield Contender(
+            name, server.url, storage.database_url, meter, partial(enlist, server.url), check
+        )
 
 
 @asynccontextmanager
@@ -92,7 +95,9 @@ async def _on_redis(
             postmaster = await postmaster_pid(storage.database_url)
             wallets = RedisWallets(client, storage.database_url)
             meter = ContenderMeter(server.pid, postmaster, redis.pid)
-            yield Contender(name, server.url, meter, wallets.enlist, wallets.check)
+            yield Contender(
+                name, server.url, storage.database_url, meter, wallets.enlist, wallets.check
+            )
 
 
 async def _node() -> Sequence[str]:

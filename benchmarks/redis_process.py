@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -72,6 +72,15 @@ async def _until_it_answers(running: RedisProcess, process: Process) -> None:
             else:
                 return
     raise RedisStartError(f"Redis ended at once, with {process.returncode}")
+
+
+async def redis_version() -> str:
+    """Which Redis it is that is run here."""
+    program = redis_program()
+    assert program is not None, "look whether there is one first"
+    process = await asyncio.create_subprocess_exec(program, "--version", stdout=PIPE)
+    said, _ = await process.communicate()
+    return next(word[2:] for word in said.decode().split() if word.startswith("v="))
 
 
 def redis_program() -> str | None:

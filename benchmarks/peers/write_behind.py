@@ -35,8 +35,12 @@ class WriteBehind:
         """Write for ever. Raises what goes wrong: acknowledged bets would be missing silently."""
         while True:
             await asyncio.sleep(_EVERY_S)
-            if self._rows:
-                rows, self._rows = self._rows, []
-                await self._connection.copy_records_to_table(
-                    "wallet_entries", columns=COLUMNS, records=rows
-                )
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits. Raises what goes wrong."""
+        if self._rows:
+            rows, self._rows = self._rows, []
+            await self._connection.copy_records_to_table(
+                "wallet_entries", columns=COLUMNS, records=rows
+            )
