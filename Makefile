@@ -15,7 +15,7 @@ help:
 	@echo "make check          lint, formatting, types, import rules, tidiness"
 	@echo "make sim SEED=7     simulate one seed; without SEED, 500 of them"
 	@echo "make fuzz SEED=7    fuzz the parsers and live servers for ten minutes"
-	@echo "make bench          measure everything, briefly: about three minutes"
+	@echo "make bench          measure everything, briefly: about nine minutes"
 	@echo "make docs           write docs/configuration.md and docs/errors.md from the code"
 	@echo "make lock           pin the packages of requirements*.in anew"
 	@echo "make clean          remove .venv and caches; ./data stays"
@@ -41,10 +41,14 @@ fuzz: $(VENV)/.development
 
 bench: $(VENV)/.development
 	$(RUN) -m benchmarks.bets --quick
+	$(RUN) -m benchmarks.compare --quick
+	$(RUN) -m benchmarks.budget
 	$(RUN) -m benchmarks.echo --quick
 	$(RUN) -m benchmarks.connections --quick
 	$(RUN) -m benchmarks.fanout --quick
 	$(RUN) -m benchmarks.storm --quick
+	$(RUN) -m benchmarks.recovery --quick
+	$(RUN) -m benchmarks.soak --quick
 
 docs: $(VENV)/.runtime
 	$(RUN) -m server.configuration
