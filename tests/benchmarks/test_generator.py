@@ -2,14 +2,21 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from benchmarks import generator
 from benchmarks.frames import FrameError
@@ -132,7 +139,7 @@ Behaviour = Callable[[web.WebSocketResponse, int, int], Awaitable[None]]
 
 
 @asynccontextmanager
-async def behaving(behaviour: Behaviour) -> AsyncIterator[str]:
+async def behaving(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """A Socket.IO server for one connection; yields its URL."""
 
     async def serve(request: web.Request) -> web.WebSocketResponse:
@@ -154,8 +161,35 @@ async def behaving(behaviour: Behaviour) -> AsyncIterator[str]:
 
     application = web.Application()
     application.router.add_get("/socket.io/", serve)
-    async with TestServer(application) as server:
+    server = TestServer(application, scheme="http" if tls is None else "https")
+    await server.start_server(ssl=tls)
+    try:
         yield str(server.make_url("/"))
+    finally:
+        await server.close()
+
+
+def certificate(file: Path) -> None:
+    """Write a certificate for 127.0.0.1, signed by itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem, unencrypted = serialization.Encoding.PEM, serialization.NoEncryption()
+    form = serialization.PrivateFormat.PKCS8
+    file.write_bytes(key.private_bytes(pem, form, unencrypted) + made.public_bytes(pem))
 
 
 async def run_against(behaviour: Behaviour) -> Outcome:
@@ -175,6 +209,21 @@ async def test_a_server_that_keeps_its_word_is_measured() -> None:
 
     outcome = await run_against(chatty)
     assert outcome.placed == outcome.acknowledged > 10
+
+
+async def test_it_speaks_tls_to_whom_it_trusts_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate(tmp_path / "server.pem")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "server.pem")
+    async with behaving(answer, tls) as url:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await asyncio.to_thread(Generator(planned(url, ["a"], rate=100)).run)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "server.pem"))
+        for rate in (100, None):
+            outcome = await asyncio.to_thread(Generator(planned(url, ["a"], rate=rate)).run)
+            assert outcome.placed == outcome.acknowledged > 10
 
 
 async def test_a_server_that_drops_one_answer_fails_the_run(
