@@ -41,7 +41,12 @@ STAGES: Final[dict[str, dict[str, str]]] = {
     "server/app.py": {"now_ms": "decide"},
     "server/commands/own.py": {"": "decide"},
     "actors/runtime/answer.py": {"": "ack"},
-    "actors/runtime/node.py": {"": "decide", "committed": "ack", "_settle": "ack"},
+    "actors/runtime/node.py": {
+        "": "decide",
+        "committed": "ack",
+        "_settle": "ack",
+        "_tell": "ack",
+    },
     "storage/journal.py": {"": "commit"},
     "storage/rows.py": {"": "encode rows"},
     "storage/writer.py": {"": "commit"},
