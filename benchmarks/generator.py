@@ -37,11 +37,17 @@ _NEVER_NS: Final = 1 << 62
 class Arrivals:
     """The schedule of an open loop, and whose turn it is: drawn by the weights of the load."""
 
-    def __init__(self, plan: Plan, clients: list[Client], start_ns: int) -> None:
-        self._moments = (start_ns + at_ns for at_ns in arrivals_ns(plan))
+    def __init__(self, plan: Plan, clients: list[Client]) -> None:
+        self._schedule = arrivals_ns(plan)
+        self._moments: Iterator[int] = iter(())
         self._clients = clients
         self._limits = list(accumulate(weights(plan.load, len(clients))))
         self._choices = Random(plan.seed).choices
+        self.next_ns = _NEVER_NS
+
+    def start(self, start_ns: int) -> None:
+        """Begin now: a schedule takes time to make, by which its first messages would be late."""
+        self._moments = (start_ns + at_ns for at_ns in self._schedule)
         self.next_ns = next(self._moments, _NEVER_NS)
 
     def send_what_is_due(self) -> None:
@@ -88,12 +94,14 @@ class Generator:
         """All of it, but for the outcome. Returns how many cores this process kept busy."""
         plan = self._plan
         self._crowd.join(plan.url, one_address=True)
+        arrivals = None
+        if plan.messages_per_second is not None:
+            arrivals = Arrivals(plan, self._clients)
         start_ns = perf_counter_ns()
         begin_ns = start_ns + int(plan.warm_up_s * _NS)
         end_ns = begin_ns + int(plan.window_s * _NS)
         self._traffic.open_window(begin_ns, end_ns)
-        closed = plan.messages_per_second is None
-        turn = self._closed_loop() if closed else self._open_loop(start_ns)
+        turn = self._closed_loop() if arrivals is None else self._open_loop(arrivals, start_ns)
         _turn_until(turn, begin_ns)
         cores = self._window(turn, begin_ns, end_ns)
         self._last_answers()
@@ -109,9 +117,9 @@ class Generator:
                 client.place(depth)
         return self._turn
 
-    def _open_loop(self, start_ns: int) -> Callable[[int], None]:
+    def _open_loop(self, arrivals: Arrivals, start_ns: int) -> Callable[[int], None]:
         """Send messages when they are due."""
-        arrivals = Arrivals(self._plan, self._clients, start_ns)
+        arrivals.start(start_ns)
 
         def turn(until_ns: int) -> None:
             arrivals.send_what_is_due()

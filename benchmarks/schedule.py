@@ -35,7 +35,7 @@ def arrivals_ns(plan: Plan) -> "array[int]":
 
 def poisson_ns(per_second: float, duration_s: float, seed: int) -> "array[int]":
     """A Poisson process of `per_second` on average, for `duration_s`."""
-    return array("q", _poisson_ns(Random(seed), per_second, 0.0, duration_s))
+    return _poisson_ns(Random(seed), per_second, 0.0, duration_s)
 
 
 def bursts_ns(
@@ -68,9 +68,9 @@ def bursts_ns(
     return array("q", sorted(moments))
 
 
-def _poisson_ns(dice: Random, per_second: float, begin_s: float, end_s: float) -> list[int]:
+def _poisson_ns(dice: Random, per_second: float, begin_s: float, end_s: float) -> "array[int]":
     """A Poisson process from `begin_s` to `end_s`; none at a rate of 0."""
-    moments: list[int] = []
+    moments = array("q")
     if per_second == 0:
         return moments
     at_s = begin_s + dice.expovariate(per_second)

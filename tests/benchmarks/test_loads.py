@@ -66,7 +66,8 @@ def test_an_open_loop_draws_connections_by_their_shares(load: Load) -> None:
         return made
 
     plan = Plan("", [], {}, 1, 1, 50_000, 0, 1, 3, load=load)
-    arrivals = Arrivals(plan, [client(number) for number in range(10)], perf_counter_ns() - 10**10)
+    arrivals = Arrivals(plan, [client(number) for number in range(10)])
+    arrivals.start(perf_counter_ns() - 10**10)
     arrivals.send_what_is_due()
     total = placed.total()
     assert 49_000 < total < 51_000
