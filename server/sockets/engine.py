@@ -185,8 +185,10 @@ class Engine:
         end = self._loop.time() + timeout_s
         pause_at = self._loop.time() + SLICE_S
         for connection in list(self.connections.values()):
-            say_goodbye(connection)
-            connection.close(disconnects.DRAINING)
+            # In a pause some leave by themselves.
+            if connection.ended is None:
+                say_goodbye(connection)
+                connection.close(disconnects.DRAINING)
             if pause_at < self._loop.time() < end:
                 await asyncio.sleep(0)
                 pause_at = self._loop.time() + SLICE_S

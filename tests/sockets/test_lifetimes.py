@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 
 from protocol import disconnects
+from server.sockets import engine
 from server.sockets.fallback import FallbackResponse
 from server.sockets.options import SocketOptions
 from server.sockets.socket import MAX_EARLY_PACKETS
@@ -388,6 +389,21 @@ async def test_a_drain_does_not_wait_for_the_silent(served: Served) -> None:
         assert len(served.server.engine.closing) == 1
         assert await silent.packet() == '42["server:draining",{"retry_after_ms":1}]'
         await served.until(lambda: len(served.server.engine.closing) == 0)
+
+
+async def test_a_drain_passes_by_those_who_leave_in_its_pauses(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "SLICE_S", -1.0)  # a pause after each
+    async with joined(served.port), joined(served.port):
+        _, second = served.server.engine.connections.values()
+        draining = asyncio.create_task(served.server.drain(timeout_s=1, retry_after_ms=1))
+        await asyncio.sleep(0)
+        second.close(disconnects.TRANSPORT_CLOSED)
+        await draining
+
+        assert served.connections == 0
+        assert sorted(served.application.ends) == [("/", "draining"), ("/", "transport_closed")]
 
 
 async def test_after_the_end_a_socket_is_harmless(served: Served) -> None:
