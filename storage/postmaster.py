@@ -72,8 +72,10 @@ class Account:
         if self.switched:
             os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
-    def run(self, command: list[str], *, cwd: Path) -> subprocess.CompletedProcess[str]:
-        """Run a program to its end as this account.
+    def run(
+        self, command: list[str], *, cwd: Path, told: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program to its end as this account. It reads `told`.
 
         Raises:
             PermissionError: The account cannot reach the program.
@@ -82,6 +84,7 @@ class Account:
             command,
             cwd=cwd,
             check=False,
+            input=told,
             capture_output=True,
             text=True,
             env=_ENVIRONMENT,

@@ -117,6 +117,17 @@ async def test_commits_wait_for_the_disk(data_dir: Path) -> None:
     await server.stop()
 
 
+async def test_a_new_cluster_has_log_files_to_spare(data_dir: Path) -> None:
+    server = EmbeddedPostgres(data_dir)
+    async with connected(await server.start()) as connection:
+        newer = await connection.fetchval(
+            "SELECT count(*) FROM pg_ls_waldir() WHERE name > pg_walfile_name(pg_current_wal_lsn())"
+            " AND size = 16 * 1024 * 1024 AND name ~ '^[0-9A-F]{24}$'"
+        )
+    await server.stop()
+    assert newer >= 15
+
+
 async def test_folders_above_keep_their_permissions(tmp_path: Path, data_dir: Path) -> None:
     tmp_path.chmod(0o700)
     above = [data_dir.parent, *data_dir.parent.parents]
