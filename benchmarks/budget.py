@@ -132,7 +132,7 @@ async def bench(rounds: int, depth: int, profile_s: float | None, file: Path | N
         f"{CONNECTIONS} connections, {depth} bets in each read and write, {rows} rows a commit;"
         f" the median of {rounds} rounds, and their extremes."
     )
-    parts = [f"Machine: {machine.line(about)}", load, table(costs), company(costs, depth)]
+    parts = [machine.line(about), load, table(costs), company(costs, depth)]
     found = figures(costs)
     if profile_s is not None:
         sampling = await sample(CONNECTIONS, depth, profile_s)

@@ -127,7 +127,7 @@ def _progress(series: Series, run: Run) -> None:
 def markdown(about: dict[str, Any], found: Comparison, notes: Sequence[str]) -> str:
     """The whole report."""
     parts = [
-        f"Machine: {machine.line(about)}",
+        machine.line(about),
         "### As fast as answers come",
         _throughput(found.closed),
         "### Pitboss beside each, round by round",

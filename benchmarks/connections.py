@@ -221,9 +221,7 @@ def markdown(about: dict[str, Any], series: Sequence[Series], notes: Sequence[st
         for one in series
     ]
     title = "### An idle connection"
-    return "\n\n".join(
-        [f"Machine: {machine.line(about)}", title, results.table(head, rows), *notes]
-    )
+    return "\n\n".join([machine.line(about), title, results.table(head, rows), *notes])
 
 
 def notes_of(options: Options) -> list[str]:

@@ -209,7 +209,7 @@ def markdown(about: dict[str, Any], every: Sequence[Series], notes: Iterable[str
         for ours, times in servers.items()
     ]
     parts = [
-        f"Machine: {machine.line(about)}",
+        machine.line(about),
         "### Acknowledged echoes (connections x in flight on each)",
         results.table(head, rows),
         "### Times the echoes a second of the others, round by round",

@@ -232,7 +232,7 @@ def markdown(about: dict[str, Any], series: Sequence[Series], notes: Sequence[st
         for one in series
     ]
     parts = [
-        f"Machine: {machine.line(about)}",
+        machine.line(about),
         "### From publishing to a room's members",
         results.table(head, rows),
         "### Bets meanwhile",

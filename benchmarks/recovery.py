@@ -297,7 +297,7 @@ async def bench(bets: int, kills: int, file: Path | None) -> str:
         audit=said,
     )
     results.write(file, about, result.figures(), result.notes())
-    report = "\n\n".join([f"Machine: {machine.line(about)}", result.table(), *result.notes()])
+    report = "\n\n".join([machine.line(about), result.table(), *result.notes()])
     if not verdict.clean:
         raise RecoveryError(f"{report}\n\nA promise was broken: {verdict}")
     return report

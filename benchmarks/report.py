@@ -12,7 +12,7 @@ def markdown(machine: dict[str, Any], series: Sequence[Series], notes: Iterable[
     """The whole report. A figure with a range is the median of the repeats and their extremes."""
     closed = [one for one in series if one.offered is None]
     open_ = [one for one in series if one.offered is not None]
-    parts = [f"Machine: {line(machine)}"]
+    parts = [line(machine)]
     if closed:
         parts += ["### Closed loop: as fast as answers come", _throughput(closed)]
     if open_:

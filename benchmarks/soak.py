@@ -349,7 +349,7 @@ async def bench(options: Options, file: Path | None) -> str:
     flat = {name: {**found._asdict(), "ratio": found.ratio} for name, found in trends.items()}
     figures: list[dict[str, Any]] = [*(asdict(row) for row in soak.rows), {"trends": flat}]
     results.write(file, about, figures, notes)
-    head = [f"Machine: {machine.line(about)}", load]
+    head = [machine.line(about), load]
     return "\n\n".join([*head, *tables(soak.rows, trends), *notes[1:]])
 
 

@@ -235,7 +235,7 @@ def markdown(about: dict[str, Any], series: Sequence[Series], notes: Sequence[st
         *("longest ms before", "during", "generator late p99 ms", "other cores"),
     )
     parts = [
-        f"Machine: {machine.line(about)}",
+        machine.line(about),
         "### Clients that come back at once",
         results.table(head, storms),
         "### Bets meanwhile",
