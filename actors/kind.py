@@ -1,8 +1,7 @@
 """A kind of actor: how its state begins, which commands it takes, how facts change it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from actors.decision import Context, Decision
 
@@ -25,8 +24,8 @@ class Kind(NamedTuple):
     rules: Mapping[type, Rule]
     apply: Callable[[Any, Any], None]
     """Changes a state by a fact. Live commands, hydration and tests all use it."""
-    restore: Callable[[int, bytes | None, Sequence[UUID]], Any]
-    """A state from a snapshot (None: from nothing) and the request ids it remembers."""
+    restore: Callable[[int, bytes | None], Any]
+    """A state from a snapshot; None: from nothing."""
     snapshot: Callable[[Any], bytes]
     """The state as bytes for `restore`."""
     version: Callable[[Any], int]

@@ -9,6 +9,7 @@ from typing import Final
 import asyncpg
 
 from actors.wallet.state import Balance, WalletState, snapshot
+from protocol.bounds import MAX_RECENT_REQUESTS
 from storage.queries.balances import newest_entries
 
 _PAIR: Final = """
@@ -20,6 +21,11 @@ _PAIR: Final = """
     from wallet_seed_pairs p where p.wallet_id = $1 order by p.number desc limit 1
 """
 
+_RECENT: Final = """
+    select request_id from wallet_entries where wallet_id = $1 and seq <= $2
+    order by seq desc limit $3
+"""
+
 
 async def rebuild_snapshot(connection: asyncpg.Connection, wallet_id: int) -> tuple[int, bytes]:
     """The wallet's newest sequence number, and its snapshot there."""
@@ -27,6 +33,8 @@ async def rebuild_snapshot(connection: asyncpg.Connection, wallet_id: int) -> tu
     for row in await newest_entries(connection, wallet_id):
         state.balances[row["currency"]] = Balance(row["available_after"], row["held_after"])
         state.seq = max(state.seq, row["seq"])
+    rows = await connection.fetch(_RECENT, wallet_id, state.seq, MAX_RECENT_REQUESTS)
+    state.recent = {row["request_id"].int: None for row in reversed(rows)}
     pair = await connection.fetchrow(_PAIR, wallet_id)
     if pair is not None:
         state.pair_number, state.nonce = pair["number"], pair["nonce"]

@@ -12,7 +12,6 @@ import asyncpg
 from actors.kind import Kind
 from actors.runtime.ports import Stored
 from actors.wallet.facts import Entry, SeedPairIssued
-from protocol.bounds import MAX_RECENT_REQUESTS
 from protocol.errors import Failure
 from storage.borrow import borrow
 from storage.rebuild import rebuild_snapshot
@@ -21,10 +20,11 @@ from storage.vault import Vault
 
 log = logging.getLogger(__name__)
 
-# Snapshots that wait to be written. More are dropped: they only save time at the next hydration.
-MAX_SNAPSHOTS: Final = 10_000
-# Snapshots in one statement.
-SNAPSHOT_BATCH: Final = 500
+# Snapshots that wait to be written, 17 kB each at most. More are dropped: they only save time when
+# their wallets are read back.
+MAX_SNAPSHOTS: Final = 2_000
+# Snapshots in one statement: under two megabytes.
+SNAPSHOT_BATCH: Final = 100
 
 # Rows that are folded one by one at hydration: five times the distance of snapshots. A wallet with
 # more since its snapshot has lost some, and gets one from its newest rows instead.
@@ -52,15 +52,6 @@ _FACTS = f"""
     ) e
     order by e.wallet_id, e.seq
 """  # noqa: S608 - the column names and the limit are ours
-_REMEMBERED = """
-    select w.id, e.request_id
-    from unnest($1::bigint[], $2::bigint[], $3::int[]) as w (id, upto, wanted)
-    cross join lateral (
-        select seq, request_id from wallet_entries
-        where wallet_id = w.id and seq <= w.upto order by seq desc limit w.wanted
-    ) e
-    order by w.id, e.seq
-"""
 # The newest pair is enough: a pair's nonce begins at its first_nonce, and only bets after it count.
 _PAIRS = """
     select p.* from unnest($1::bigint[]) as w (id)
@@ -97,14 +88,10 @@ class WalletStore:
             after = [snapshots[key][0] if key in snapshots else 0 for key in keys]
             entries = _grouped(await connection.fetch(_FACTS, keys, after), "wallet_id")
             pairs = _grouped(await connection.fetch(_PAIRS, keys), "wallet_id")
-            # The facts bring their own request ids, which are newer.
-            wanted = [max(0, MAX_RECENT_REQUESTS - len(entries[key])) for key in keys]
-            remembered = _grouped(await connection.fetch(_REMEMBERED, keys, after, wanted), "id")
         return {
             key: Stored(
                 snapshots[key][1] if key in snapshots else None,
                 seq,
-                [row["request_id"] for row in remembered[key]],
                 self._in_order(entries[key], pairs[key]),
             )
             for key, seq in zip(keys, after, strict=True)

@@ -22,6 +22,9 @@ Result = TypeVar("Result")
 # Actors read at once: enough to share a query's cost among the clients of a reconnect storm, few
 # enough that a batch of wallets with a thousand rows each takes a small part of the time-out.
 BATCH: Final = 32
+# Actors whose states are made in one turn of the loop: a wallet with a thousand request ids takes a
+# fifth of a millisecond, one with a thousand rows since its snapshot several.
+FOLDED_TOGETHER: Final = 4
 # Rows read at once for repeated request ids. More: `overloaded`, the client tries again.
 MAX_LOOKUPS: Final = 256
 # The part of the time-out that is kept for the read itself. Who has waited so long behind others
@@ -29,7 +32,7 @@ MAX_LOOKUPS: Final = 256
 # begin too late.
 READ_SHARE: Final = 1 / 3
 
-NOTHING: Final = Stored(None, 0, (), ())
+NOTHING: Final = Stored(None, 0, ())
 
 
 class _Cold(NamedTuple):
@@ -142,10 +145,12 @@ class Hydration:
             self._refuse(batch)
             return
         self._batch = min(BATCH, self._batch * 2)
-        for actor, _deadline_s in batch:
+        for count, (actor, _deadline_s) in enumerate(batch, 1):
             # Gone: its lane was lost meanwhile, so what was read may be older than what stands.
             if not actor.gone:
                 self._fold(actor, stored.get(actor.key, NOTHING))
+            if count % FOLDED_TOGETHER == 0:
+                await asyncio.sleep(0)
 
     def _refuse(self, batch: list[_Cold]) -> None:
         for actor, _deadline_s in batch:
@@ -155,7 +160,7 @@ class Hydration:
     def _fold(self, actor: Actor, stored: Stored) -> None:
         kind = actor.kind
         try:
-            state = kind.restore(actor.key, stored.snapshot, stored.remembered)
+            state = kind.restore(actor.key, stored.snapshot)
             for fact in stored.facts:
                 kind.apply(state, fact)
         except Exception:

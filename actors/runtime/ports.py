@@ -75,7 +75,6 @@ class Stored(NamedTuple):
 
     snapshot: bytes | None
     snapshot_version: int
-    remembered: Sequence[UUID]
     facts: Iterable[Any]
 
 

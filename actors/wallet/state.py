@@ -1,9 +1,7 @@
 """A wallet's state and the one function that changes it."""
 
-from collections.abc import Sequence
 from itertools import islice
 from typing import Final
-from uuid import UUID
 
 import msgspec
 
@@ -14,6 +12,7 @@ from protocol.bounds import MAX_RECENT_REQUESTS
 # How many request ids are forgotten at a time: a dict finds its oldest key by passing over all that
 # were deleted before it, which is dear for each one alone. So many are remembered beyond the bound.
 FORGOTTEN_TOGETHER: Final = 128
+_ID_BYTES: Final = 16
 
 
 class Balance(msgspec.Struct, gc=False):
@@ -27,12 +26,15 @@ class Snapshot(msgspec.Struct):
     """A wallet as it is stored now and then, so that hydration reads few rows.
 
     Only the number of the seed pair is here: the pair itself, unrevealed, is stored sealed.
+    `recent` is the newest request ids, oldest first, 16 bytes each: their rows lie far apart in a
+    large ledger, and to read a thousand of them takes longer than all the rest.
     """
 
     seq: int
     balances: dict[str, Balance]
     pair_number: int
     nonce: int
+    recent: bytes
 
 
 class WalletState:
@@ -106,24 +108,27 @@ def _apply_pair(state: WalletState, pair: SeedPair) -> None:
 
 
 def snapshot(state: WalletState) -> bytes:
-    """The state as bytes, without the request ids: those stand in the rows."""
+    """The state as bytes."""
+    newest = list(state.recent)[-MAX_RECENT_REQUESTS:]
+    recent = b"".join([request_id.to_bytes(_ID_BYTES) for request_id in newest])
     return msgspec.msgpack.encode(
-        Snapshot(state.seq, state.balances, state.pair_number, state.nonce)
+        Snapshot(state.seq, state.balances, state.pair_number, state.nonce, recent)
     )
 
 
 _DECODER = msgspec.msgpack.Decoder(Snapshot)
 
 
-def restore(wallet_id: int, stored: bytes | None, remembered: Sequence[UUID]) -> WalletState:
-    """A wallet from its snapshot and the newest request ids of its rows up to that snapshot."""
+def restore(wallet_id: int, stored: bytes | None) -> WalletState:
+    """A wallet from its snapshot; None is a wallet without any entry."""
     state = WalletState(wallet_id)
     if stored is not None:
         read = _DECODER.decode(stored)
         state.seq, state.balances = read.seq, read.balances
         state.pair_number, state.nonce = read.pair_number, read.nonce
-    newest = remembered[-MAX_RECENT_REQUESTS:]
-    state.recent = dict.fromkeys(request_id.int for request_id in newest)
+        places = range(0, len(read.recent), _ID_BYTES)
+        ids = (int.from_bytes(read.recent[place : place + _ID_BYTES]) for place in places)
+        state.recent = dict.fromkeys(ids)
     return state
 
 

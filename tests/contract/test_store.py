@@ -57,7 +57,7 @@ def fields(state: WalletState) -> dict[str, Any]:
 
 def folded(wallet_id: int, stored: Stored) -> dict[str, Any]:
     """The state that the runtime makes of what is stored."""
-    state = KIND.restore(wallet_id, stored.snapshot, stored.remembered)
+    state = KIND.restore(wallet_id, stored.snapshot)
     for fact in stored.facts:
         KIND.apply(state, fact)
     return fields(state)
@@ -65,7 +65,7 @@ def folded(wallet_id: int, stored: Stored) -> dict[str, Any]:
 
 def state_of(wallet_id: int, facts: list[Any]) -> WalletState:
     """The state that these facts make."""
-    state: WalletState = KIND.restore(wallet_id, None, ())
+    state: WalletState = KIND.restore(wallet_id, None)
     for fact in facts:
         KIND.apply(state, fact)
     return state
@@ -148,7 +148,7 @@ async def test_a_snapshot_brings_the_newest_request_ids_before_it(storage: Stora
     stored = (await store.hydrate(KIND, [PLAYER]))[PLAYER]
     ids = [row.request_id for row in rows]
     # The facts bring the newest two themselves.
-    assert list(stored.remembered) == ids[:-2][2 - MAX_RECENT_REQUESTS :]
+    assert [fact.request_id for fact in stored.facts] == ids[-2:]
     assert folded(PLAYER, stored)["recent"] == ids[-MAX_RECENT_REQUESTS:]
 
 

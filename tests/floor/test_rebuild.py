@@ -42,9 +42,9 @@ async def test_a_rotated_pair_without_bets_starts_at_its_first_nonce(
     async with house.pool.acquire() as connection:
         seq, snapshot = await rebuild_snapshot(connection, ann.user_id)
         empty_seq, empty = await rebuild_snapshot(connection, 999_999)
-    state = restore(ann.user_id, snapshot, ())
+    state = restore(ann.user_id, snapshot)
     assert (seq, state.nonce, state.pair_number) == (2, 0, 2)
-    assert (empty_seq, restore(1, empty, ()).balances) == (0, {})
+    assert (empty_seq, restore(1, empty).balances) == (0, {})
 
 
 async def test_a_drain_leaves_a_snapshot_of_every_wallet(house: House) -> None:

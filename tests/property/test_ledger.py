@@ -223,7 +223,7 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def facts_alone_make_the_state(self) -> None:
         for wallet_id, state in self.wallets.states.items():
-            rebuilt = KIND.restore(wallet_id, None, ())
+            rebuilt = KIND.restore(wallet_id, None)
             for fact in self.wallets.facts[wallet_id]:
                 apply(rebuilt, fact)
             assert state_of(rebuilt) == state_of(state)
@@ -242,9 +242,7 @@ class Ledger(RuleBasedStateMachine):
         later: list[Any] = entries[seq:]
         for pair in pairs[-1:]:
             later.insert(bisect_right(later, pair.after_seq, key=lambda entry: entry.seq), pair)
-        state: WalletState = KIND.restore(
-            wallet_id, stored, [entry.request_id for entry in entries[:seq]]
-        )
+        state: WalletState = KIND.restore(wallet_id, stored)
         for fact in later:
             apply(state, fact)
         return state

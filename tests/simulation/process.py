@@ -69,7 +69,7 @@ class Process:
             for lane in range(plan.lanes)
         ]
         journal = Journal(self.lanes, SHARDS)
-        self.store = MemoryStore(world.database, storm, plan.remembered)
+        self.store = MemoryStore(world.database, storm)
         self.outbox = MemoryOutbox(world.database, range(SHARDS), storm, world.now_ms)
         self._post = Post(self.outbox)
         self.kind = wallet_kind({RollDice: roll_rule(LIMITS)})
@@ -202,7 +202,7 @@ class Process:
                 live = self._fields(actor.state)
                 for snapshot in (self.world.database.snapshots.get(wallet_id), None):
                     stored = self.store.stored(wallet_id, snapshot)
-                    state = self.kind.restore(wallet_id, stored.snapshot, stored.remembered)
+                    state = self.kind.restore(wallet_id, stored.snapshot)
                     for fact in stored.facts:
                         self.kind.apply(state, fact)
                     read = self._fields(state)

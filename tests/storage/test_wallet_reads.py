@@ -23,7 +23,7 @@ SCANNED = """
 async def test_the_ledger_is_not_scanned(database_url: str) -> None:
     async with asyncpg.create_pool(database_url, min_size=1, max_size=1) as pool:
         await pool.execute(FILL)
-        state = KIND.restore(1, None, ())
+        state = KIND.restore(1, None)
         await pool.execute(SNAPSHOTS, KIND.snapshot(state))
         await pool.execute("select pg_stat_force_next_flush()")
         before = await pool.fetchval(SCANNED)

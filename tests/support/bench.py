@@ -11,7 +11,7 @@ from actors.runtime.node import Node
 from actors.runtime.ports import Stored, Write
 from actors.runtime.post import Post
 from protocol.errors import Failure
-from tests.support.counter import COUNTER, KIND, REMEMBERED, Added, described
+from tests.support.counter import COUNTER, KIND, Added, described
 
 HYDRATE_TIMEOUT_S = 2.0
 
@@ -71,8 +71,7 @@ class BenchStore:
     def _stored(self, key: int) -> Stored:
         version, snapshot = self.snapshots.get(key, (0, None))
         rows = self.facts[key]
-        remembered = [fact.request_id for fact in rows[:version]][-REMEMBERED:]
-        return Stored(snapshot, version, remembered, rows[version:])
+        return Stored(snapshot, version, rows[version:])
 
     async def find(self, _kind: Kind, key: int, request_id: UUID) -> Added | None:
         self.finds.append(request_id)

@@ -1,6 +1,5 @@
 """A tiny kind of actor: it counts, remembers request ids, and asks to be called."""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -98,12 +97,17 @@ def _apply(state: Count, fact: Added) -> None:
         state.alarm_ms = fact.alarm_ms
 
 
-def _restore(key: int, snapshot: bytes | None, remembered: Sequence[UUID]) -> Count:
+def _restore(key: int, snapshot: bytes | None) -> Count:
     state = Count(key)
     if snapshot is not None:
-        state.seq, state.total = map(int, snapshot.split())
-    state.recent = list(remembered)[-REMEMBERED:]
+        state.seq, state.total, *recent = map(int, snapshot.split())
+        state.recent = [UUID(int=one) for one in recent]
     return state
+
+
+def _snapshot(state: Count) -> bytes:
+    numbers = (state.seq, state.total, *(one.int for one in state.recent))
+    return " ".join(map(str, numbers)).encode()
 
 
 RULES: dict[type, Rule] = {
@@ -119,7 +123,7 @@ KIND = Kind(
     RULES,
     _apply,
     _restore,
-    lambda state: f"{state.seq} {state.total}".encode(),
+    _snapshot,
     lambda state: state.seq,
     lambda state: state.alarm_ms or None,
 )

@@ -11,7 +11,6 @@ from actors.decision import Message
 from actors.kind import Kind
 from actors.runtime.ports import Stored
 from actors.wallet.facts import Entry, SeedPairIssued
-from protocol.bounds import MAX_RECENT_REQUESTS
 from storage.journal import Lost, NotOurs, Posted, Transient
 from storage.outbox import OVERDUE_MS
 from tests.support.memory_database import Backend, MemoryDatabase
@@ -177,12 +176,9 @@ class MemoryConnector:
 class MemoryStore:
     """Reads of committed wallets, statement by statement, and snapshots written behind."""
 
-    def __init__(
-        self, database: MemoryDatabase, weather: Weather, remembered: int = MAX_RECENT_REQUESTS
-    ) -> None:
+    def __init__(self, database: MemoryDatabase, weather: Weather) -> None:
         self._database = database
         self._weather = weather
-        self._remembered = remembered
         self._snapshots: dict[int, tuple[int, bytes]] = {}
 
     async def hydrate(self, _kind: Kind, keys: Sequence[int]) -> dict[int, Stored]:
@@ -197,17 +193,11 @@ class MemoryStore:
         """What the rows say now, the snapshot being given."""
         seq, state = snapshot or (0, None)
         facts = self._with_newest_pair(wallet_id, self._after(wallet_id, seq))
-        older = self._upto(wallet_id, seq, self._remembered - len(self._after(wallet_id, seq)))
-        return Stored(state, seq, older, facts)
+        return Stored(state, seq, facts)
 
     def _after(self, wallet_id: int, seq: int) -> list[Entry]:
         rows = self._database.entries.get(wallet_id, {})
         return [rows[number] for number in sorted(rows) if number > seq]
-
-    def _upto(self, wallet_id: int, seq: int, wanted: int) -> list[UUID]:
-        rows = self._database.entries.get(wallet_id, {})
-        older = [rows[number].request_id for number in sorted(rows) if number <= seq]
-        return older[-wanted:] if wanted > 0 else []
 
     def _with_newest_pair(self, wallet_id: int, entries: list[Entry]) -> list[Any]:
         facts: list[Entry | SeedPairIssued] = list(entries)

@@ -54,7 +54,7 @@ class Wallets:
     def state(self, wallet_id: int) -> WalletState:
         """The wallet's live state."""
         if wallet_id not in self.states:
-            self.states[wallet_id] = KIND.restore(wallet_id, None, ())
+            self.states[wallet_id] = KIND.restore(wallet_id, None)
             self.facts[wallet_id] = []
         return self.states[wallet_id]
 

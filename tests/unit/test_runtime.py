@@ -241,7 +241,7 @@ async def test_passivation_takes_only_who_is_idle_for_long_enough() -> None:
     bench.now_ms += 500
     bench.send(8, Add(number(5)))  # has something uncommitted
     assert bench.node.passivate(500, 100) == 1
-    assert bench.store.snapshots == {2: (1, b"1 1")}
+    assert bench.store.snapshots == {2: (1, b"1 1 1")}
     bench.store.gate.set()
     await quiet()
     bench.commit()
@@ -270,9 +270,9 @@ async def test_a_snapshot_is_put_only_when_its_facts_are_committed(
         bench.send(2, Add(number(n)))
     assert bench.store.snapshots == {}
     bench.commit()
-    assert bench.store.snapshots == {2: (2, b"2 2")}
+    assert bench.store.snapshots == {2: (2, b"2 2 0 1")}
     await bench.ask(2, Add(number(9)))
-    assert bench.store.snapshots == {2: (4, b"4 4")}
+    assert bench.store.snapshots == {2: (4, b"4 4 0 1 2 9")}
 
 
 async def test_a_drained_node_finishes_what_it_has_and_takes_nothing_new() -> None:

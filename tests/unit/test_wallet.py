@@ -319,10 +319,13 @@ def test_the_newest_request_ids_are_known_and_older_ones_are_forgotten() -> None
 
 
 def test_a_restored_wallet_remembers_no_more_than_a_live_one() -> None:
-    remembered = [request(number) for number in range(MAX_RECENT_REQUESTS + 10)]
-    state = KIND.restore(ALICE, None, remembered)
+    wallets = Wallets()
+    for number in range(MAX_RECENT_REQUESTS + 10):
+        wallets.act(ALICE, adjust(number, DEPOSIT, 1))
+    state = KIND.restore(ALICE, KIND.snapshot(wallets.state(ALICE)))
 
-    assert list(state.recent) == [one.int for one in remembered[10:]]
+    newest = range(10, MAX_RECENT_REQUESTS + 10)
+    assert list(state.recent) == [request(number).int for number in newest]
 
 
 def test_a_gap_in_the_ledger_is_a_bug() -> None:
