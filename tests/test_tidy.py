@@ -59,6 +59,7 @@ def test_a_rule_finds_what_breaks_it(name: str, text: str, problem: str) -> None
     ("name", "text"),
     [
         ("requirements.txt", "\n" * 5_000),
+        ("benchmarks/results/bets-2026-11-21.json", "\n" * 5_000),
         ("server/fine.py", "CODE = 'XXX'"),
         ("server/fine.py", "a = 1  # noqa: S105 - " + "x" * 100),
         ("docs/fine.md", "| a | " + "b" * 100 + " |"),

@@ -22,6 +22,8 @@ TEXT = {
     ".yaml",
 }  # fmt: skip
 LOCKED = {"package-lock.json", "requirements.txt", "requirements-dev.txt"}
+# Figures, as long as they are many.
+RESULTS = Path("benchmarks/results")
 
 MAX_COLUMNS = 100
 MAX_FILE_LINES = 600
@@ -67,7 +69,7 @@ def problems(path: Path, text: str) -> list[str]:
     found = [*_of_name(path)]
     if path not in RULES:
         found += _of_words(path, text)
-    if path.name not in LOCKED:
+    if path.name not in LOCKED and RESULTS not in path.parents:
         found += _of_size(path, text)
     if path.suffix == ".py":
         found += _of_code(path, text)
