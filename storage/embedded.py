@@ -239,8 +239,12 @@ class EmbeddedPostgres:
         told = f"{_MAKE_LOG_FILE}\n" * _LOG_FILES + "checkpoint;\n"
         where = ["-D", data_argument(cluster, account)]
         done = account.run([*postgres, *where, *keep], cwd=cluster, told=told)
-        if done.returncode != 0:
-            raise EmbeddedPostgresError(f"the log's files could not be made: {done.stderr.strip()}")
+        # A statement that fails is an ERROR in what it says, and no other exit code.
+        if done.returncode != 0 or "ERROR:" in done.stderr:
+            shutil.rmtree(cluster, ignore_errors=True)
+            raise EmbeddedPostgresError(
+                f"the log's files ({16 * _LOG_FILES} MB) could not be made: {done.stderr.strip()}"
+            )
 
     def _write_access_rules(self, account: Account) -> None:
         me = pwd.getpwuid(os.geteuid()).pw_name

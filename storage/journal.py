@@ -31,7 +31,7 @@ MAX_BATCH: Final = 2_000
 PACE_S: Final = 0.002
 # Writes in the last batch that count as dense. A quiet lane has fewer, and holds nobody back.
 DENSE: Final = 4
-# A queue of this length is written at once: it is batch enough.
+# A queue that is this long when a batch is due is not held back: it is batch enough.
 ENOUGH: Final = 64
 # Rounds of removing an offending actor and writing the rest. An attacker would need that many
 # accounts in one batch; above it the whole batch is refused.

@@ -42,13 +42,14 @@ _SNAPSHOTS = (
     "select wallet_id, seq, state from wallet_snapshots where wallet_id = any($1::bigint[])"
 )
 # A look-up for each wallet by itself: a join would have the planner guess how many rows `after`
-# leaves, and read the whole ledger for a few. The limit is one that no wallet reaches.
+# leaves, and read the whole ledger for a few. Nobody reaches the limit: a wallet with more rows has
+# been given a newer snapshot, and while it is read nobody writes it.
 _FACTS = f"""
     select {_ENTRIES}
     from unnest($1::bigint[], $2::bigint[]) as w (id, after)
     cross join lateral (
         select * from wallet_entries
-        where wallet_id = w.id and seq > w.after order by seq limit {MAX_FOLD}
+        where wallet_id = w.id and seq > w.after order by seq limit {MAX_FOLD + 1}
     ) e
     order by e.wallet_id, e.seq
 """  # noqa: S608 - the column names and the limit are ours
@@ -87,6 +88,7 @@ class WalletStore:
             snapshots = await self._read_snapshots(connection, keys)
             after = [snapshots[key][0] if key in snapshots else 0 for key in keys]
             entries = _grouped(await connection.fetch(_FACTS, keys, after), "wallet_id")
+            assert all(len(rows) <= MAX_FOLD for rows in entries.values()), "rows were left out"
             pairs = _grouped(await connection.fetch(_PAIRS, keys), "wallet_id")
         return {
             key: Stored(

@@ -34,13 +34,16 @@ class Snapshot(msgspec.Struct):
     balances: dict[str, Balance]
     pair_number: int
     nonce: int
-    recent: bytes
+    # Empty in snapshots of earlier versions, which a process that stood by may still find: the
+    # unique index knows those ids.
+    recent: bytes = b""
 
 
 class WalletState:
     """One user's wallet. `seq` numbers its newest entry, `nonce` is what the next bet takes."""
 
     __slots__ = (
+        "_words",
         "balances",
         "nonce",
         "pair",
@@ -49,7 +52,6 @@ class WalletState:
         "room",
         "seq",
         "wallet_id",
-        "words",
     )
 
     def __init__(self, wallet_id: int) -> None:
@@ -58,13 +60,27 @@ class WalletState:
         self.seq = 0
         self.balances: dict[str, Balance] = {}
         self.pair: SeedPair | None = None
-        # What the pair's seeds say, at hand for every bet.
-        self.words: Words | None = None
+        self._words: Words | None = None
         self.pair_number = 0
         self.nonce = 0
         # In order of arrival, so that the oldest is forgotten first; as integers, which the garbage
         # collector does not have to look at.
         self.recent: dict[int, None] = {}
+
+    def draw_from(self, pair: SeedPair) -> None:
+        """Take this seed pair for the bets to come."""
+        self.pair = pair
+        self._words = None
+
+    @property
+    def words(self) -> Words | None:
+        """What the pair's seeds say; None without a pair.
+
+        They are 4 kB of memory, so they are made for a wallet that bets, and kept for its next one.
+        """
+        if self._words is None and self.pair is not None:
+            self._words = Words(self.pair.server_seed, self.pair.client_seed)
+        return self._words
 
     def balance(self, currency: str) -> Balance:
         """The balance in `currency`, nothing where there never was any."""
@@ -103,8 +119,7 @@ def _apply_pair(state: WalletState, pair: SeedPair) -> None:
     if pair.number != state.pair_number:
         state.pair_number = pair.number
         state.nonce = pair.first_nonce
-    state.pair = pair
-    state.words = Words(pair.server_seed, pair.client_seed)
+    state.draw_from(pair)
 
 
 def snapshot(state: WalletState) -> bytes:

@@ -4,6 +4,7 @@ import json
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from cryptography.exceptions import InvalidTag
 from msgspec.structs import replace
@@ -49,7 +50,7 @@ def played() -> Wallets:
 def fields(state: WalletState) -> dict[str, Any]:
     """A state as something that compares, the remembered ids in their order."""
     # The words of a seed pair are made of the pair, which is compared.
-    names = [name for name in WalletState.__slots__ if name != "words"]
+    names = [name for name in WalletState.__slots__ if name != "_words"]
     newest = list(state.recent)[-MAX_RECENT_REQUESTS:]
     values = {name: getattr(state, name) for name in names}
     return {**values, "recent": [UUID(int=one) for one in newest]}
@@ -150,6 +151,19 @@ async def test_a_snapshot_brings_the_newest_request_ids_before_it(storage: Stora
     # The facts bring the newest two themselves.
     assert [fact.request_id for fact in stored.facts] == ids[-2:]
     assert folded(PLAYER, stored)["recent"] == ids[-MAX_RECENT_REQUESTS:]
+
+
+async def test_a_snapshot_of_an_earlier_version_is_read(storage: Storage) -> None:
+    rows = [entry(PLAYER, seq) for seq in range(1, 6)]
+    await write(storage, rows)
+    state = state_of(PLAYER, rows[:4])
+    fields_before = msgspec.msgpack.decode(KIND.snapshot(state))
+    del fields_before["recent"]
+    store = storage.store()
+    store.put_snapshot(KIND, PLAYER, 4, msgspec.msgpack.encode(fields_before))
+    await store.flush_snapshots()
+    read_back = await read(store, PLAYER)
+    assert read_back == fields(state_of(PLAYER, rows)) | {"recent": [rows[4].request_id]}
 
 
 async def test_a_row_is_found_by_its_request_id(storage: Storage) -> None:

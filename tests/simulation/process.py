@@ -211,7 +211,7 @@ class Process:
 
     def _fields(self, state: Any) -> dict[str, Any]:
         """All that a wallet is; the words of its seed pair are made of the pair."""
-        names = [name for name in type(state).__slots__ if name != "words"]
+        names = [name for name in type(state).__slots__ if name != "_words"]
         fields = {name: getattr(state, name) for name in names}
         return {**fields, "recent": list(state.recent)[-self.world.plan.remembered :]}
 

@@ -128,6 +128,20 @@ async def test_a_new_cluster_has_log_files_to_spare(data_dir: Path) -> None:
     assert newer >= 15
 
 
+async def test_log_files_that_cannot_be_made_leave_no_draft(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "_MAKE_LOG_FILE", "select no_such_function();")
+    server = EmbeddedPostgres(data_dir)
+    with pytest.raises(EmbeddedPostgresError, match=r"256 MB\) could not be made: .*ERROR:"):
+        await server.start()
+    assert not server.cluster.exists()
+    assert not (data_dir / "postgres.new").exists()
+    monkeypatch.undo()
+    await server.start()
+    await server.stop()
+
+
 async def test_folders_above_keep_their_permissions(tmp_path: Path, data_dir: Path) -> None:
     tmp_path.chmod(0o700)
     above = [data_dir.parent, *data_dir.parent.parents]
