@@ -246,8 +246,9 @@ async def bench(options: Options, file: Path | None) -> str:
     settings = asdict(options) | {"bet": BET, "open_share": _OPEN_SHARE}
     figures = [one.figures() for one in every]
     figures.append({"pitboss_beside": ratios(found.closed)})
-    results.write(file, about, figures, notes, settings)
-    return markdown(about, found, notes)
+    report = markdown(about, found, notes)
+    results.write(file, about, figures, notes, settings, report)
+    return report
 
 
 async def _about(names: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -243,8 +243,9 @@ async def bench(options: Options, file: Path | None) -> str:
     about = await machine.describe(None, None)
     series = await measure(options)
     notes = notes_of(options)
-    results.write(file, about, [one.figures() for one in series], notes)
-    return markdown(about, series, notes)
+    report = markdown(about, series, notes)
+    results.write(file, about, [one.figures() for one in series], notes, asdict(options), report)
+    return report
 
 
 @click.command(help=__doc__)

@@ -8,7 +8,7 @@ which compares every answer with what it must be, to the byte.
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -241,8 +241,9 @@ async def bench(options: Options, file: Path | None) -> str:
         about |= await node_versions()
     every = await measure(options)
     notes = notes_of(every)
-    results.write(file, about, [one.figures() for one in every], notes)
-    return markdown(about, every, notes)
+    report = markdown(about, every, notes)
+    results.write(file, about, [one.figures() for one in every], notes, asdict(options), report)
+    return report
 
 
 @click.command(help=__doc__)

@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -257,8 +257,9 @@ async def bench(options: Options, file: Path | None) -> str:
         about = await machine.describe(storage.database_url, storage.data_dir)
         series = await Bench(options, storage).run()
     notes = notes_of(options)
-    results.write(file, about, [one.figures() for one in series], notes)
-    return markdown(about, series, notes)
+    report = markdown(about, series, notes)
+    results.write(file, about, [one.figures() for one in series], notes, asdict(options), report)
+    return report
 
 
 @click.command(help=__doc__)

@@ -8,7 +8,7 @@ WebSocket at once, or polling first, as the official JavaScript client does unle
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -265,8 +265,9 @@ async def bench(options: Options, file: Path | None) -> str:
         about = await machine.describe(storage.database_url, storage.data_dir)
         series = await measure_all(options, storage)
     notes = notes_of(series)
-    results.write(file, about, [one.figures() for one in series], notes)
-    return markdown(about, series, notes)
+    report = markdown(about, series, notes)
+    results.write(file, about, [one.figures() for one in series], notes, asdict(options), report)
+    return report
 
 
 @click.command(help=__doc__)

@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -16,6 +17,7 @@ from benchmarks.line import LineError
 from benchmarks.returning import Read, Returning
 from benchmarks.upgrading import Answers, Upgrading
 from protocol.engineio import PROBE_PING, UPGRADE
+from server.cli import VERSION
 
 OPENED: Final = b'0{"sid":"abc","upgrades":["websocket"]}'
 JOINED: Final = b'40{"sid":"def"}'
@@ -176,14 +178,29 @@ def test_a_client_waits_longer_after_each_attempt(
     assert max(waits_s) == pytest.approx(most_s, rel=0.01)
 
 
-def test_only_a_full_run_leaves_a_dated_file(tmp_path: Path) -> None:
-    asked = tmp_path / "figures.json"
+def test_a_run_leaves_a_dated_file_and_a_quick_one_says_so() -> None:
+    asked = Path("figures.json")
     assert results.place("storm", asked, quick=True) == asked
     assert results.place("storm", asked, quick=False) == asked
-    assert results.place("storm", None, quick=True) is None
+    quick = results.place("storm", None, quick=True)
+    assert quick.match("benchmarks/results/storm-quick-????-??-??-??????.json")
     dated = results.place("storm", None, quick=False)
-    assert dated is not None
     assert dated.match("benchmarks/results/storm-????-??-??-??????.json")
-    results.write(None, {}, [], [])
-    results.write(asked, {"cores": 2}, [{"clients": 1}], ["fine"])
-    assert json.loads(asked.read_text())["series"] == [{"clients": 1}]
+
+
+def test_results_say_when_and_of_what_and_the_report_is_beside_them(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "figures.json"
+    results.write(None, {}, [], [], {}, "nowhere")
+    assert not file.parent.exists()
+    results.write(file, {"cores": 2}, [{"clients": 1}], ["fine"], {"seconds": 5}, "# Figures")
+    found = json.loads(file.read_text())
+    age = datetime.now(UTC) - datetime.fromisoformat(found.pop("at"))
+    assert timedelta() <= age < timedelta(days=1)
+    assert found == {
+        "pitboss": VERSION,
+        "machine": {"cores": 2},
+        "settings": {"seconds": 5},
+        "series": [{"clients": 1}],
+        "notes": ["fine"],
+    }
+    assert file.with_suffix(".md").read_text() == "# Figures\n"
