@@ -20,7 +20,7 @@ from benchmarks.loads import carried, depths, weights
 from benchmarks.messages import Messages
 from benchmarks.plan import Outcome, Plan
 from benchmarks.progress import Reporter
-from benchmarks.schedule import arrivals_ns
+from benchmarks.schedule import ScheduleError, arrivals_ns
 from benchmarks.traffic import Traffic, TrafficError
 from benchmarks.worker import BEGIN, END, say, work
 
@@ -83,6 +83,7 @@ class Generator:
             LineError: A connection was refused or lost, or an answer did not come.
             FrameError: The server closed a connection, most likely.
             TrafficError: An answer was wrong.
+            ScheduleError: There cannot be such an open loop.
         """
         try:
             return self._outcome(self._run())
@@ -93,10 +94,11 @@ class Generator:
     def _run(self) -> float:
         """All of it, but for the outcome. Returns how many cores this process kept busy."""
         plan = self._plan
-        self._crowd.join(plan.url, one_address=True)
         arrivals = None
         if plan.messages_per_second is not None:
+            # A long one takes half a minute, in which nobody would answer the server's heartbeats.
             arrivals = Arrivals(plan, self._clients)
+        self._crowd.join(plan.url, one_address=True)
         start_ns = perf_counter_ns()
         begin_ns = start_ns + int(plan.warm_up_s * _NS)
         end_ns = begin_ns + int(plan.window_s * _NS)
@@ -198,4 +200,4 @@ def run(plan: Plan) -> Outcome:
 
 
 if __name__ == "__main__":
-    work(Plan, run, failures=(LineError, FrameError, TrafficError, OSError))
+    work(Plan, run, failures=(LineError, FrameError, TrafficError, ScheduleError, OSError))

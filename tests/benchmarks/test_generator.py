@@ -3,6 +3,7 @@
 import asyncio
 import json
 import ssl
+from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from benchmarks import generator
+from benchmarks.crowd import Crowd
 from benchmarks.frames import FrameError
 from benchmarks.generator import Generator
 from benchmarks.ledger import LedgerError, check_rows
@@ -199,6 +201,31 @@ async def run_against(behaviour: Behaviour) -> Outcome:
 
 async def answer(websocket: web.WebSocketResponse, _number: int, ack_id: int) -> None:
     await websocket.send_str(f"43{ack_id}[{SETTLED}]")
+
+
+async def test_a_schedule_is_made_before_anybody_has_to_answer_heartbeats(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps = []
+    make, join = generator.arrivals_ns, Crowd.join
+
+    def made(plan: Plan) -> "array[int]":
+        steps.append("schedule")
+        return make(plan)
+
+    def joined(crowd: Crowd, url: str, *, one_address: bool = False) -> None:
+        steps.append("join")
+        join(crowd, url, one_address=one_address)
+
+    monkeypatch.setattr(generator, "arrivals_ns", made)
+    monkeypatch.setattr(Crowd, "join", joined)
+    await run_against(answer)
+    assert steps == ["schedule", "join"]
+
+
+async def test_a_schedule_that_cannot_be_is_one_sentence() -> None:
+    with pytest.raises(WorkerError, match="a run may have"):
+        await measure(planned("http://127.0.0.1:1", ["a"], rate=1e15), NO_METER)
 
 
 async def test_a_server_that_keeps_its_word_is_measured() -> None:

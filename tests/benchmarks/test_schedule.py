@@ -2,8 +2,16 @@
 
 import pytest
 
-from benchmarks.plan import Plan
-from benchmarks.schedule import BURST_S, arrivals_ns, bursts_ns
+from benchmarks.plan import Arrivals, Plan
+from benchmarks.schedule import (
+    BURST_S,
+    MOST_MESSAGES,
+    ScheduleError,
+    arrivals_ns,
+    bursts_ns,
+    check_size,
+    poisson_ns,
+)
 
 SECOND_NS = 1_000_000_000
 
@@ -32,6 +40,12 @@ def test_half_of_a_period_s_arrivals_come_within_a_tenth_of_a_second() -> None:
         assert 10_000 < within < 11_000
 
 
+def test_a_burst_takes_nothing_away_from_what_is_steady() -> None:
+    steady = poisson_ns(5_000, 10, seed=1)
+    assert set(steady) <= set(bursts())
+    assert len(bursts()) - len(steady) == pytest.approx(50_000, rel=0.02)
+
+
 def test_without_a_share_there_are_no_bursts_and_with_all_there_is_nothing_else() -> None:
     steady = bursts(share=0)
     assert 850 < sum(SECOND_NS <= at_ns < 1.1 * SECOND_NS for at_ns in steady) < 1_150
@@ -54,3 +68,11 @@ def test_a_window_of_whole_periods_has_its_bursts_in_their_middle() -> None:
     for begin_s in (1.5, 3.5):
         within = sum(begin_s <= at_ns / SECOND_NS < begin_s + BURST_S for at_ns in arrivals)
         assert within > 900
+
+
+@pytest.mark.parametrize("arrivals", ["poisson", "burst"])
+def test_more_than_have_numbers_are_refused_before_any_is_made(arrivals: Arrivals) -> None:
+    check_size(MOST_MESSAGES / 3_600, 3_600)
+    plan = Plan("", [], {}, 1, 1, 1e15, 1, 3_599, 1, arrivals=arrivals)
+    with pytest.raises(ScheduleError, match="a run may have 81,000,000"):
+        arrivals_ns(plan)
