@@ -138,8 +138,15 @@ async def bench(rounds: int, depth: int, profile_s: float | None, file: Path | N
         sampling = await sample(CONNECTIONS, depth, profile_s)
         parts.append(sampling.markdown(BUDGET))
         found.append(sampling.figures())
-    results.write(file, about, found, [])
-    return "\n\n".join(parts)
+    report = "\n\n".join(parts)
+    settings = {
+        "rounds": rounds,
+        "depth": depth,
+        "connections": CONNECTIONS,
+        "profile_s": profile_s,
+    }
+    results.write(file, about, found, [load], settings, report)
+    return report
 
 
 @click.command(help=__doc__)

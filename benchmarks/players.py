@@ -1,6 +1,7 @@
 """The players of a run, guests with play credits, and what they bet."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -38,10 +39,16 @@ def _code(answer: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Player:
-    """An account, and the token that speaks for it."""
+    """An account, and the token that speaks for it.
+
+    `refresh_token` is traded for the next token, once. `since_s`, of `time.perf_counter`, is from
+    when on the token holds.
+    """
 
     user_id: int
     token: str
+    refresh_token: str = ""
+    since_s: float = 0.0
 
 
 async def enlist(url: str, count: int, *, funded: bool = True) -> list[Player]:
@@ -55,12 +62,30 @@ async def enlist(url: str, count: int, *, funded: bool = True) -> list[Player]:
 
         async def one() -> Player:
             async with gate:
-                player = await _guest(http)
+                player = await _session(http, "auth/guest", {})
                 if funded:
                     await _fund(http, player)
                 return player
 
         return await asyncio.gather(*(one() for _ in range(count)))
+
+
+async def renewed(url: str, players: Sequence[Player], older_than_s: float) -> list[Player]:
+    """The players, in their order, with new tokens in place of those older than some seconds.
+
+    Raises:
+        EnlistError: The server refused; the message has its answer.
+    """
+    gate = asyncio.Semaphore(_AT_A_TIME)
+    async with aiohttp.ClientSession(f"{url}/api/v1/") as http:
+
+        async def one(player: Player) -> Player:
+            if time.perf_counter() - player.since_s <= older_than_s:
+                return player
+            async with gate:
+                return await _session(http, "auth/refresh", {"refresh_token": player.refresh_token})
+
+        return await asyncio.gather(*map(one, players))
 
 
 def steady(url: str, players: Sequence[Player], per_second: float, window_s: float) -> Plan:
@@ -78,9 +103,11 @@ def steady(url: str, players: Sequence[Player], per_second: float, window_s: flo
     )
 
 
-async def _guest(http: aiohttp.ClientSession) -> Player:
-    session = await _post(http, "auth/guest", {}, {})
-    return Player(session["user"]["id"], session["access_token"])
+async def _session(http: aiohttp.ClientSession, path: str, body: dict[str, Any]) -> Player:
+    since_s = time.perf_counter()
+    session = await _post(http, path, body, {})
+    token, refresh_token = session["access_token"], session["refresh_token"]
+    return Player(session["user"]["id"], token, refresh_token, since_s)
 
 
 async def _fund(http: aiohttp.ClientSession, player: Player) -> None:

@@ -83,9 +83,9 @@ class Watch:
     def acknowledged(self, player: Retrying) -> None:
         """A bet was acknowledged just now."""
         now_s = time.perf_counter()
-        self.count(now_s)
-        # What a killed server had sent may still come in on the old connection.
+        # What a killed server had sent may still come in on the old connection: nobody is back.
         if player.joined_at_s > self.killed_at_s:
+            self.count(now_s)
             self.back_at_s.setdefault(player, now_s)
 
     def count(self, at_s: float) -> None:
@@ -242,7 +242,7 @@ class Result:
             f" {self.repeated:,} although they had one."
         )
         found = (
-            f"Lost: {len(verdict.lost)}. Repeated: {len(verdict.repeated)}."
+            f"Lost: {len(verdict.lost)}. Unpromised: {len(verdict.unpromised)}."
             f" Changed: {len(verdict.changed)}. Refused: {len(verdict.refused)}."
         )
         return [asked, found, f"The audit took {self.audit_s:.1f} s.\n\n```\n{self.audit}\n```"]
@@ -296,8 +296,9 @@ async def bench(bets: int, kills: int, file: Path | None) -> str:
         audit_s=audit_s,
         audit=said,
     )
-    results.write(file, about, result.figures(), result.notes())
     report = "\n\n".join([machine.line(about), result.table(), *result.notes()])
+    settings = {"bets": bets, "kills": kills, "connections": _CONNECTIONS, "depth": _DEPTH}
+    results.write(file, about, result.figures(), result.notes(), settings, report)
     if not verdict.clean:
         raise RecoveryError(f"{report}\n\nA promise was broken: {verdict}")
     return report

@@ -3,10 +3,11 @@
 An open loop of Poisson arrivals at half of what the server can do. Far more wallets exist than bet
 at a time: in each row's time other players come, who bet as Zipf has it, a few all the time and
 most now and then, so that wallets are read back and put away without a pause. At the end the ledger
-must have every bet that was acknowledged, and `pitboss audit` must find nothing.
+must have every bet that was acknowledged, and `pitboss audit` must find nothing. Memory, latency
+and refusals must have stayed within their bounds: if not, the exit code is 1, but for a quick soak.
 """
 
-import asyncio
+import operator
 import shutil
 import sys
 import time
@@ -17,26 +18,29 @@ from random import Random
 from tempfile import gettempdir
 from typing import Any, Final
 
-import aiohttp
 import asyncpg
 import click
 import uvloop
 
 from benchmarks import machine, results
-from benchmarks.condition import Condition, Stored, condition, stored
+from benchmarks.condition import Stored, stored
+from benchmarks.flatness import Flatness
+from benchmarks.histogram import Histogram
 from benchmarks.ledger import LedgerError, audit
+from benchmarks.looks import Looks, looking
 from benchmarks.measurement import Measurement, MeasurementError, measure, meter_of
 from benchmarks.plan import Plan
-from benchmarks.players import BET, CURRENCY, EnlistError, Player, enlist
+from benchmarks.players import BET, CURRENCY, EnlistError, Player, enlist, renewed
 from benchmarks.server_process import Server, ServerError, own_storage, serving
-from benchmarks.trend import Trend, trend
+from benchmarks.trend import trend
 from benchmarks.usage import Meter
 from benchmarks.worker import WorkerError
+from server.auth.tokens import ACCESS_LIFETIME_S
 
 # Idle for this long, a wallet is put away: short, so that much of it happens.
 _PASSIVATE_S: Final = 0.5
-# It wins nearly always and nothing by it, so that the faucet's gift lasts for a hundred thousand
-# bets. Its way through the server is that of any other.
+# It wins nearly always and nothing by it, so that the faucet's gift lasts for a million bets. Its
+# way through the server is that of any other.
 _BET: Final = {"stake": 10, "currency": CURRENCY, "target": 100, "direction": "over"}
 _HALF: Final = 0.5
 _PEAK_CONNECTIONS: Final = 64
@@ -48,6 +52,13 @@ _LOG_BYTES: Final = 4_000_000_000
 _LOOKS_PER_ROW: Final = 10
 # Refusals that a bad minute of the machine brings; they are counted, and no reason to stop.
 _PASSING: Final = ("storage_unavailable", "overloaded", "evicted")
+# A token older than this is renewed before its player's next row.
+_RENEW_AFTER_S: Final = 10 * 60.0
+# A row must be over before any of its tokens is, with a minute for those who join and for the last
+# answers.
+_ROW_LIMIT_S: Final = ACCESS_LIFETIME_S - _RENEW_AFTER_S - 60.0
+_ABOVE_ZERO: Final = click.FloatRange(0, min_open=True)
+_ROW_LENGTHS: Final = click.FloatRange(0, _ROW_LIMIT_S, min_open=True)
 _BETS: Final = "select count(*) from wallet_entries where kind = 'bet'"
 
 
@@ -68,17 +79,17 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one stretch of time showed."""
+    """What one stretch of time showed; None is what nothing was there to tell."""
 
     at_s: float
     bets: int
     refused: int
-    p50_ms: float
-    p99_ms: float
-    p999_ms: float
-    max_ms: float
-    server_us: float
-    postgres_us: float
+    p50_ms: float | None
+    p99_ms: float | None
+    p999_ms: float | None
+    max_ms: float | None
+    server_us: float | None
+    postgres_us: float | None
     generator_late_p99_ms: float
     others_cores: float
     rss_mb: float
@@ -95,6 +106,8 @@ class Row:
     wal_kept_mb: float
     ledger_gb: float
     fullest_partition: float
+    renewed: int
+    looks_missed: int
 
 
 _HEADS: Final[dict[str, tuple[str, int]]] = {
@@ -125,22 +138,6 @@ _HEADS: Final[dict[str, tuple[str, int]]] = {
 _FLAT: Final = ("rss_mb", "heap_mb", "postgres_mb", "p50_ms", "p99_ms", "p999_ms", "server_us")
 
 
-class Looks:
-    """Looks at the server now and then while bets run: what was most, and what came last."""
-
-    def __init__(self, server: Server, every_s: float) -> None:
-        self.seen: list[Condition] = []
-        self._server = server
-        self._every_s = every_s
-
-    async def run(self) -> None:
-        """Look until cancelled."""
-        async with aiohttp.ClientSession() as http:
-            while True:
-                self.seen.append(await condition(http, self._server))
-                await asyncio.sleep(self._every_s)
-
-
 class Soak:
     """A server, its players, and the rows so far."""
 
@@ -149,34 +146,39 @@ class Soak:
     ) -> None:
         self.rows: list[Row] = []
         self.acknowledged = self.refused = 0
-        self._options = options
+        self.options = options
         self._server = server
         self._meter = meter
-        self._players = players
+        self._players = list(players)
         self._draw = Random(1)
         self._began_s = time.perf_counter()
 
     async def peak(self) -> float:
         """What the server can do, in bets a second: a short closed loop."""
-        players = self._players[:_PEAK_CONNECTIONS]
+        players, _renewed = await self._fresh(range(_PEAK_CONNECTIONS))
         return (await self._bet(players, None, 3.0)).bets_per_second
 
     async def run(self, rate: float) -> None:
         """Go on until the time is over."""
-        options = self._options
+        options = self.options
         self._began_s = time.perf_counter()
         before = await stored(self._server, self._meter)
         while time.perf_counter() - self._began_s < options.seconds:
-            players = self._draw.sample(list(self._players), options.connections)
-            looks = Looks(self._server, options.every_s / _LOOKS_PER_ROW)
-            looking = asyncio.create_task(looks.run())
-            try:
+            numbers = self._draw.sample(range(len(self._players)), options.connections)
+            players, renewals = await self._fresh(numbers)
+            async with looking(self._server, options.every_s / _LOOKS_PER_ROW) as looks:
                 measured = await self._bet(players, rate, options.every_s)
-            finally:
-                looking.cancel()
             after = await stored(self._server, self._meter)
-            self._add(measured, looks.seen, before, after)
+            self._add(measured, looks, before, after, renewals)
             before = after
+
+    async def _fresh(self, numbers: Sequence[int]) -> tuple[list[Player], int]:
+        """The players of these numbers, with tokens for a row; and how many of those are new."""
+        players = [self._players[number] for number in numbers]
+        fresh = await renewed(self._server.url, players, _RENEW_AFTER_S)
+        for number, player in zip(numbers, fresh, strict=True):
+            self._players[number] = player
+        return fresh, sum(map(operator.is_not, fresh, players))
 
     async def _bet(
         self, players: Sequence[Player], rate: float | None, window_s: float
@@ -199,9 +201,11 @@ class Soak:
         return measured
 
     def _add(
-        self, measured: Measurement, seen: Sequence[Condition], before: Stored, after: Stored
+        self, measured: Measurement, looks: Looks, before: Stored, after: Stored, renewals: int
     ) -> None:
-        latency, usage = measured.latency, measured.usage
+        latency, usage, seen = measured.latency, measured.usage, looks.seen
+        if not seen:
+            raise SoakError("in a whole row the server never told how it is")
         first, last = seen[0], seen[-1]
         at_s = time.perf_counter() - self._began_s
         elapsed_s = at_s - (self.rows[-1].at_s if self.rows else 0.0)
@@ -213,10 +217,10 @@ class Soak:
                 at_s=at_s,
                 bets=measured.outcome.bets,
                 refused=sum(measured.outcome.refused.values()),
-                p50_ms=latency.percentile(50) / 1e6,
-                p99_ms=latency.percentile(99) / 1e6,
-                p999_ms=latency.percentile(99.9) / 1e6,
-                max_ms=latency.max / 1e6,
+                p50_ms=_ms(latency, 50),
+                p99_ms=_ms(latency, 99),
+                p999_ms=_ms(latency, 99.9),
+                max_ms=_ms(latency, 100),
                 server_us=measured.us_per_bet(usage.server),
                 postgres_us=measured.us_per_bet(usage.postgres),
                 generator_late_p99_ms=measured.lateness.percentile(99) / 1e6,
@@ -235,6 +239,8 @@ class Soak:
                 wal_kept_mb=after.wal_kept_bytes / 1e6,
                 ledger_gb=after.ledger_bytes / 1e9,
                 fullest_partition=max(partitions) * len(partitions) / sum(partitions),
+                renewed=renewals,
+                looks_missed=looks.missed,
             )
         )
         _say(", ".join(f"{_HEADS[name][0]} {value}" for name, value in _cells(self.rows[-1])))
@@ -253,15 +259,36 @@ class Soak:
         check_count(rows, self.acknowledged, self.refused)
         return rows
 
-    def trends(self) -> dict[str, Trend]:
+    def flatness(self) -> Flatness:
         """How each figure that must stay flat went. The first row is left out if there are many."""
         rows = self.rows[1:] if len(self.rows) > 4 else self.rows
-        at_s = [row.at_s for row in rows]
-        return {name: trend(at_s, [getattr(row, name) for row in rows]) for name in _FLAT}
+        trends = {}
+        for name in _FLAT:
+            known = [row for row in rows if getattr(row, name) is not None]
+            if len(known) > 1:
+                values = [getattr(row, name) for row in known]
+                trends[name] = trend([row.at_s for row in known], values)
+        others = [row.others_cores for row in rows]
+        quarters = trend([row.at_s for row in rows], others) if len(rows) > 1 else None
+        answered = self.acknowledged + self.refused
+        return Flatness(
+            trends=trends,
+            refused_share=self.refused / answered if answered else 0.0,
+            others_cores=max(quarters.first, quarters.last) if quarters else 0.0,
+            rows=len(rows),
+        )
+
+
+def _ms(latency: Histogram, percent: float) -> float | None:
+    return latency.percentile(percent) / 1e6 if latency.count else None
 
 
 def _cells(row: Row) -> list[tuple[str, str]]:
-    return [(name, f"{getattr(row, name):,.{digits}f}") for name, (_, digits) in _HEADS.items()]
+    def text(name: str, digits: int) -> str:
+        value = getattr(row, name)
+        return "" if value is None else f"{value:,.{digits}f}"
+
+    return [(name, text(name, digits)) for name, (_, digits) in _HEADS.items()]
 
 
 def _say(line: str) -> None:
@@ -269,23 +296,10 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-def tables(rows: Sequence[Row], trends: dict[str, Trend]) -> list[str]:
-    """The rows, and whether they stay flat, as Markdown."""
+def table(rows: Sequence[Row]) -> str:
+    """The rows, as Markdown."""
     heads = [head for head, _ in _HEADS.values()]
-    flat = [
-        (
-            _HEADS[name][0],
-            f"{found.first:,.2f}",
-            f"{found.last:,.2f}",
-            f"{found.ratio:.2f}",
-            f"{found.per_hour:+,.2f}",
-        )
-        for name, found in trends.items()
-    ]
-    return [
-        results.table(heads, [[text for _, text in _cells(row)] for row in rows]),
-        results.table(("", "first quarter", "last quarter", "ratio", "slope an hour"), flat),
-    ]
+    return results.table(heads, [[text for _, text in _cells(row)] for row in rows])
 
 
 def check_count(rows: int, acknowledged: int, refused: int) -> None:
@@ -321,8 +335,11 @@ def _free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-async def bench(options: Options, file: Path | None) -> str:
-    """Soak, compare, audit, write the results to `file`, and return the report."""
+async def bench(options: Options, file: Path | None) -> tuple[str, Flatness]:
+    """Soak, compare, audit, write the results to `file`, and return the report and the verdict.
+
+    What was measured is written even if the soak ends early.
+    """
     settings = {"PITBOSS_PASSIVATE_AFTER_SECONDS": str(_PASSIVATE_S)}
     async with own_storage() as storage, serving(storage, settings) as server:
         about = await machine.describe(storage.database_url, storage.data_dir)
@@ -331,34 +348,71 @@ async def bench(options: Options, file: Path | None) -> str:
         rate = options.rate or await soak.peak() * _HALF
         needs = check_disk(Path(gettempdir()), rate * options.seconds, _free_bytes)
         _say(f"{rate:,.0f} bets/s for {options.seconds:,.0f} s. {needs}")
-        await soak.run(rate)
-        rows = await soak.check_ledger()
-        said = await audit(storage.environment)
-    trends = soak.trends()
-    load = (
-        f"{rate:,.0f} bets/s offered; {options.wallets:,} wallets, {options.connections:,} players"
-        f" at a time, others every {options.every_s:.0f} s; a wallet is put away after"
-        f" {_PASSIVATE_S} s."
-    )
-    checked = (
+        checked = ["**The soak or its checks ended early**: these are the rows until then."]
+        try:
+            await soak.run(rate)
+            rows = await soak.check_ledger()
+            said = await audit(storage.environment)
+            checked = [_account(soak, rows), f"```\n{said}\n```"]
+        finally:
+            report, flatness = _write(soak, rate, about, checked, file)
+    return report, flatness
+
+
+def _account(soak: Soak, rows: int) -> str:
+    return (
         f"The ledger has all {soak.acknowledged:,} acknowledged bets, and"
         f" {rows - soak.acknowledged} of {soak.refused} that were refused for a passing reason,"
         f" whose outcome is unknown."
     )
-    notes = [load, checked, f"```\n{said}\n```"]
-    flat = {name: {**found._asdict(), "ratio": found.ratio} for name, found in trends.items()}
-    figures: list[dict[str, Any]] = [*(asdict(row) for row in soak.rows), {"trends": flat}]
-    results.write(file, about, figures, notes)
-    head = [machine.line(about), load]
-    return "\n\n".join([*head, *tables(soak.rows, trends), *notes[1:]])
+
+
+def _write(
+    soak: Soak, rate: float, about: dict[str, Any], checked: Sequence[str], file: Path | None
+) -> tuple[str, Flatness]:
+    """Write what there is, and return the report and the verdict."""
+    options, flatness = soak.options, soak.flatness()
+    load = (
+        f"{rate:,.0f} bets/s offered; {options.wallets:,} wallets, {options.connections:,} players"
+        f" at a time, others every {options.every_s:.0f} s; a wallet is put away after"
+        f" {_PASSIVATE_S} s. Latencies are those of settled bets: the refused are not in them."
+    )
+    notes = [load, flatness.sentence(), *checked]
+    report = "\n\n".join(
+        [
+            machine.line(about),
+            load,
+            table(soak.rows),
+            flatness.table({name: head for name, (head, _) in _HEADS.items()}),
+            *notes[1:],
+        ]
+    )
+    trends = {
+        name: {**found._asdict(), "ratio": found.ratio} for name, found in flatness.trends.items()
+    }
+    summary = {
+        "trends": trends,
+        "refused_share": flatness.refused_share,
+        "not_flat": flatness.crossed,
+        "failed": flatness.failed,
+    }
+    figures: list[dict[str, Any]] = [*map(asdict, soak.rows), summary]
+    results.write(file, about, figures, notes, {**asdict(options), "rate": rate}, report)
+    return report, flatness
 
 
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="A minute, in rows of five seconds.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
-@click.option("--seconds", type=float, help="How long: an hour unless set.")
-@click.option("--every", type=float, help="Seconds of a row: a minute unless set.")
-@click.option("--rate", type=float, help="Bets a second; half of the server's most unless set.")
+@click.option("--seconds", type=_ABOVE_ZERO, help="How long: an hour unless set.")
+@click.option(
+    "--every",
+    type=_ROW_LENGTHS,
+    help=f"Seconds of a row: a minute unless set; {_ROW_LIMIT_S:.0f} at most, as tokens end.",
+)
+@click.option(
+    "--rate", type=_ABOVE_ZERO, help="Bets a second; half of the server's most unless set."
+)
 @click.option("--connections", type=click.IntRange(2), help="Players at a time.")
 @click.option("--wallets", type=click.IntRange(64), help="Players in all.")
 def main(
@@ -382,7 +436,7 @@ def main(
         raise click.UsageError("there must be at least as many wallets as players at a time")
     file = results.place("soak", file, quick=quick)
     try:
-        print(uvloop.run(bench(options, file)))
+        report, flatness = uvloop.run(bench(options, file))
     except (
         EnlistError,
         LedgerError,
@@ -392,6 +446,9 @@ def main(
         WorkerError,
     ) as error:
         raise click.ClickException(str(error)) from error
+    print(report)
+    if flatness.failed and not quick:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

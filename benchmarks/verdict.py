@@ -22,8 +22,8 @@ class Verdict:
 
     lost: list[str] = field(default_factory=list)
     """Acknowledged, and not in the ledger."""
-    repeated: list[str] = field(default_factory=list)
-    """In the ledger twice, or never asked for."""
+    unpromised: list[str] = field(default_factory=list)
+    """In the ledger, though never asked for, or refused for good."""
     changed: list[str] = field(default_factory=list)
     """Answered otherwise than before, or than the ledger has it."""
     refused: list[str] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Verdict:
     @property
     def clean(self) -> bool:
         """Whether every promise was kept, once."""
-        return not (self.lost or self.repeated or self.changed or self.refused)
+        return not (self.lost or self.unpromised or self.changed or self.refused)
 
 
 async def judge(database_url: str, players: Sequence[Retrying]) -> Verdict:
@@ -55,8 +55,9 @@ def compare(verdict: Verdict, player: Retrying, rows: Sequence[tuple[UUID, Promi
     stored: dict[str, Promise] = {}
     for request_id, row in rows:
         name = str(request_id)
-        if name in stored or name not in player.promised:
-            verdict.repeated.append(name)
+        # An id is there once, as its index is unique: a bet that was placed again has another.
+        if name not in player.promised:
+            verdict.unpromised.append(name)
         stored[name] = row
     for name, promise in player.promised.items():
         if name not in stored:

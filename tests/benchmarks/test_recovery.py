@@ -42,9 +42,9 @@ def test_a_promise_without_its_row_is_lost() -> None:
     assert verdict([(FIRST, MADE)], FIRST, SECOND) == Verdict(lost=[str(SECOND)])
 
 
-def test_a_row_that_is_there_twice_or_was_never_asked_for_is_repeated() -> None:
-    rows = [(FIRST, MADE), (FIRST, MADE), (SECOND, MADE)]
-    assert verdict(rows, FIRST) == Verdict(repeated=[str(FIRST), str(SECOND)])
+def test_a_row_that_no_answer_promised_is_unpromised() -> None:
+    rows = [(FIRST, MADE), (SECOND, MADE)]
+    assert verdict(rows, FIRST) == Verdict(unpromised=[str(SECOND)])
 
 
 @pytest.mark.parametrize(
@@ -182,3 +182,16 @@ def test_throughput_is_back_once_a_part_has_nine_tenths_of_it() -> None:
     for _ in range(18):
         watch.count(10.3)
     assert watch.throughput_back_at_s(100) == pytest.approx(10.4)
+
+
+def test_what_a_killed_server_had_sent_brings_nobody_and_no_throughput_back() -> None:
+    watch, one = recovery.Watch(), player()
+    watch.killed()
+    one.joined_at_s = watch.killed_at_s - 1
+    watch.acknowledged(one)
+    assert watch.throughput_back_at_s(1) is None
+    assert not watch.back_at_s
+    one.joined_at_s = watch.killed_at_s + 1
+    watch.acknowledged(one)
+    assert watch.throughput_back_at_s(1) is not None
+    assert watch.back_at_s.keys() == {one}
