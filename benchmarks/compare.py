@@ -19,6 +19,7 @@ import uvloop
 from benchmarks import machine, results
 from benchmarks.contenders import (
     NODE,
+    NODE_SYNCED,
     PITBOSS,
     PYTHON_SOCKETIO,
     STARTERS,
@@ -63,15 +64,30 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All runs, by contender: as fast as answers come, and at half of that."""
+    """All runs, by contender: as fast as answers come, at half of that, and all at one rate.
+
+    What was at half of its maximum and at the one rate is in both. `audited` are the contenders
+    whose whole ledger was gone over.
+    """
 
     closed: list[Series]
     open: list[Series]
+    alike: list[Series]
     bets: int
+    audited: list[str]
+
+    @property
+    def every(self) -> list[Series]:
+        """Each series once."""
+        return [*self.closed, *self.open, *(one for one in self.alike if one not in self.open)]
 
 
 async def compare(options: Options) -> Comparison:
-    """Run everything, in turns, so that a busy minute hits all alike."""
+    """Run everything, in turns, so that a busy minute hits all alike.
+
+    Raises:
+        LedgerError: A contender did not do what it acknowledged.
+    """
     async with AsyncExitStack() as stack:
         contenders = {
             name: await stack.enter_async_context(STARTERS[name]()) for name in options.names
@@ -81,7 +97,7 @@ async def compare(options: Options) -> Comparison:
         async def rounds(every: Sequence[Series], repeats: int) -> None:
             nonlocal bets
             for number in range(repeats):
-                for series in every:
+                for series in in_turn(every, number):
                     run = await _once(contenders[series.name], series, options, number)
                     series.runs.append(run)
                     bets += run.measured.outcome.acknowledged
@@ -90,12 +106,44 @@ async def compare(options: Options) -> Comparison:
         closed = [Series(name) for name in options.names]
         await rounds(closed, options.repeats)
         halves = [Series(one.name, round(one.per_second().middle * _OPEN_SHARE)) for one in closed]
-        await rounds(halves, options.open_repeats)
-        return Comparison(closed, halves, bets)
+        alike = at_one_rate(closed, halves)
+        more = [one for one in alike if one not in halves]
+        await rounds([*halves, *more], options.open_repeats)
+        audited = []
+        for contender in contenders.values():
+            if contender.audit is not None:
+                await contender.audit()
+                audited.append(contender.name)
+        return Comparison(closed, halves, alike, bets, audited)
+
+
+def in_turn(every: Sequence[Series], number: int) -> list[Series]:
+    """The order of a round: another one begins each time, so that none always follows the same."""
+    first = number % len(every)
+    return [*every[first:], *every[:first]]
+
+
+def at_one_rate(closed: Sequence[Series], halves: Sequence[Series]) -> list[Series]:
+    """Series at half of the durable Node peer's maximum, of all whose own maximum is above that.
+
+    Its own, at least, is one of `halves`. There are none where that peer is not.
+    """
+    rate = next((one.offered for one in halves if one.name == NODE_SYNCED), None)
+    if rate is None:
+        return []
+    at_half = {(one.name, one.offered): one for one in halves}
+    return [
+        at_half.get((one.name, rate)) or Series(one.name, rate)
+        for one in closed
+        if one.per_second().middle > rate
+    ]
 
 
 async def _once(contender: Contender, series: Series, options: Options, seed: int) -> Run:
-    """One run, with players of its own, whose wallets and rows are checked afterwards."""
+    """One run, with players of its own, whose wallets and rows are checked afterwards.
+
+    What PostgreSQL puts off for later is done before the next one's turn.
+    """
     players = await contender.enlist(options.connections)
     plan = Plan(
         url=contender.url,
@@ -111,6 +159,7 @@ async def _once(contender: Contender, series: Series, options: Options, seed: in
     measured = await measure(plan, contender.meter, commits=False)
     run = Run(measured, contender.meter.redis_cores)
     await contender.check(players, measured.outcome.acknowledged)
+    await contender.put_in_order()
     return run
 
 
@@ -134,6 +183,7 @@ def markdown(about: dict[str, Any], found: Comparison, notes: Sequence[str]) -> 
         _ratios(found.closed),
         "### At half of its own maximum: latency from the moment when a bet was due",
         _latency(found.open),
+        *_at_one_rate(found.alike),
         "### What an acknowledged bet is worth",
         _promises([one.name for one in found.closed]),
     ]
@@ -190,18 +240,30 @@ def ratios(every: Sequence[Series]) -> dict[str, dict[str, Spread]]:
     }
 
 
+def _at_one_rate(every: Sequence[Series]) -> list[str]:
+    if not every:
+        return []
+    return [
+        f"### At one rate, half of the maximum of {NODE_SYNCED}: from when a bet was due",
+        _latency(every),
+    ]
+
+
 def _latency(every: Sequence[Series]) -> str:
     head = (
-        *("", "offered bets/s", "p50 ms", "p99 ms", "p99.9 ms", "generator late p99 ms"),
-        *("server µs/bet", "Redis µs/bet", "PostgreSQL µs/bet"),
+        *("", "offered bets/s", "answered bets/s", "p50 ms", "p99 ms", "p99.9 ms"),
+        *("generator late p99 ms", "server µs/bet", "Redis µs/bet", "PostgreSQL µs/bet"),
+        "other cores",
     )
     rows = [
         (
             one.name,
             f"{one.offered:,.0f}",
+            one.per_second().text(0),
             *(one.spread(partial(Run.latency_ms, percent=percent)).text(2) for percent in PERCENTS),
             one.spread(lambda run: run.measured.lateness.percentile(99) / 1e6).text(2),
             *(one.us(name).text(1) for name in ("server", "redis", "postgres")),
+            one.spread(lambda run: run.others).text(2),
         )
         for one in every
     ]
@@ -224,6 +286,8 @@ def notes_of(found: Comparison, wanted: Sequence[str]) -> list[str]:
         " the busiest wallet is what its seeds say."
     )
     notes = [checked]
+    if found.audited:
+        notes.append(f"`pitboss audit` finds nothing wrong: {'; '.join(found.audited)}.")
     absent = [name for name in STARTERS if name not in wanted]
     if absent:
         notes.append(f"Not here: {', '.join(absent)}.")
@@ -242,9 +306,8 @@ async def bench(options: Options, file: Path | None) -> str:
     about = await _about(options.names)
     found = await compare(options)
     notes = notes_of(found, options.names)
-    every = [*found.closed, *found.open]
     settings = asdict(options) | {"bet": BET, "open_share": _OPEN_SHARE}
-    figures = [one.figures() for one in every]
+    figures = [one.figures() for one in found.every]
     figures.append({"pitboss_beside": ratios(found.closed)})
     report = markdown(about, found, notes)
     results.write(file, about, figures, notes, settings, report)

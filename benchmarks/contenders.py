@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import asyncpg
 import msgspec
 
-from benchmarks.ledger import check_rows
+from benchmarks.ledger import audit, check_rows
 from benchmarks.peer_process import has_node, node_command, python_command, started
 from benchmarks.peers.peer_plan import PeerPlan
 from benchmarks.players import Player, enlist
@@ -52,7 +53,11 @@ class ContenderMeter(Meter):
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A server that listens. `check` raises LedgerError unless it did what it acknowledged."""
+    """A server that listens. `check` raises LedgerError unless it did what it acknowledged.
+
+    `audit` goes over the whole ledger, and raises LedgerError if it finds something; None where
+    the ledger is not Pitboss's.
+    """
 
     name: str
     url: str
@@ -60,6 +65,16 @@ class Contender:
     meter: ContenderMeter
     enlist: Callable[[int], Awaitable[list[Player]]]
     check: Callable[[Sequence[Player], int], Awaitable[None]]
+    audit: Callable[[], Awaitable[str]] | None = None
+
+    async def put_in_order(self) -> None:
+        """Have its PostgreSQL do now what it would do some time during the others' runs."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            await connection.execute("vacuum analyze")
+            await connection.execute("checkpoint")
+        finally:
+            await connection.close()
 
 
 Starter = Callable[[], AbstractAsyncContextManager[Contender]]
@@ -74,9 +89,14 @@ async def _pitboss(name: str, command: Sequence[str]) -> AsyncIterator[Contender
             user_ids = [player.user_id for player in players]
             await check_rows(storage.database_url, user_ids, acknowledged)
 
-        meter = ContenderMeter(server.pid, postmaster, None)
         yield Contender(
-            name, server.url, storage.database_url, meter, partial(enlist, server.url), check
+            name,
+            server.url,
+            storage.database_url,
+            ContenderMeter(server.pid, postmaster, None),
+            partial(enlist, server.url),
+            check,
+            partial(audit, server.environment),
         )
 
 

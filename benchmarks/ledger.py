@@ -9,6 +9,8 @@ from typing import Final
 
 import asyncpg
 
+from benchmarks.server_process import foreign_environment
+
 _ROOT: Final = Path(__file__).parents[1]
 _ROWS: Final = "select count(*) from wallet_entries where kind = 'bet' and wallet_id = any($1)"
 
@@ -35,16 +37,20 @@ async def check_rows(database_url: str, user_ids: Sequence[int], acknowledged: i
 async def audit(environment: Mapping[str, str]) -> str:
     """Run `pitboss audit` on the whole ledger, with the server's settings, and return what it says.
 
+    Settings of this process count where `environment` leaves open in which folder the data is:
+    whoever names the folder has a server of its own, whose keys are there.
+
     Raises:
         LedgerError: It found something wrong.
     """
+    inherited = foreign_environment() if "PITBOSS_DATA_DIR" in environment else os.environ
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "server",
         "audit",
         cwd=_ROOT,
-        env={**os.environ, **environment},
+        env={**inherited, **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

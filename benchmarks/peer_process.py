@@ -114,15 +114,23 @@ async def node_command(script: str) -> tuple[str, ...]:
 
 
 async def node_versions(*packages: str) -> dict[str, str]:
-    """What Node, its Socket.IO and some more of its packages are, by name."""
-    node, _ = await node_command("echo.js")
-    process = await asyncio.create_subprocess_exec(node, "--version", stdout=PIPE)
-    said, _ = await process.communicate()
-    versions = {"node": said.decode().strip().lstrip("v")}
-    for name in ("socket.io", *packages):
+    """What Node, its Socket.IO and some more of its packages are, by name.
+
+    Of bufferutil it says too whether its native code is what `ws` uses.
+    """
+    node, native = await node_command("native.js")
+    versions = {"node": (await _said(node, "--version")).lstrip("v")}
+    for name in ("socket.io", "bufferutil", *packages):
         package = _NODE_FOLDER / "node_modules" / name / "package.json"
         versions[name] = msgspec.json.decode(package.read_bytes())["version"]
+    versions["bufferutil"] += f" {await _said(node, native)}"
     return versions
+
+
+async def _said(*command: str) -> str:
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+    said, _ = await process.communicate()
+    return said.decode().strip()
 
 
 async def _install(npm: str) -> None:

@@ -106,7 +106,7 @@ async def serving(
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *command),
         cwd=_ROOT,
-        env={**os.environ, **environment},
+        env={**foreign_environment(), **environment},
         stdout=asyncio.subprocess.DEVNULL,
     )
     try:
@@ -134,6 +134,15 @@ async def _until_ready(url: str, process: asyncio.subprocess.Process) -> None:
                         return
             await asyncio.sleep(0.02)
     raise ServerError(f"the server is not ready after {_START_LIMIT_S:.0f} s")
+
+
+def foreign_environment() -> dict[str, str]:
+    """The variables here that are no settings of Pitboss: a measured server has only its own."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PITBOSS_") and name != "DATABASE_URL"
+    }
 
 
 def free_port() -> int:

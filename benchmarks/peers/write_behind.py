@@ -21,11 +21,12 @@ class WriteBehind:
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
         self._rows: list[tuple[Any, ...]] = []
+        self._writing = 0
 
     @property
     def full(self) -> bool:
-        """Whether too many rows wait."""
-        return len(self._rows) >= _MOST_ROWS
+        """Whether too many rows are not yet in the table, those being written included."""
+        return len(self._rows) + self._writing >= _MOST_ROWS
 
     def add(self, row: tuple[Any, ...]) -> None:
         """Have a row written some time soon."""
@@ -41,6 +42,8 @@ class WriteBehind:
         """Write what waits. Raises what goes wrong."""
         if self._rows:
             rows, self._rows = self._rows, []
+            self._writing = len(rows)
             await self._connection.copy_records_to_table(
                 "wallet_entries", columns=COLUMNS, records=rows
             )
+            self._writing = 0

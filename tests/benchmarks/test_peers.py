@@ -1,9 +1,12 @@
 """The servers that Pitboss is compared with: they settle bets as it does, or the check says so."""
 
 import asyncio
+import json
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Final, cast
 from uuid import uuid4
 
 import asyncpg
@@ -23,6 +26,8 @@ from benchmarks.contenders import (
 )
 from benchmarks.crash_losses import PROMISES
 from benchmarks.ledger import LedgerError
+from benchmarks.peer_process import node_command, node_versions
+from benchmarks.peers import write_behind
 from benchmarks.peers.dice_wallets import DiceWallets
 from benchmarks.peers.python_socketio_bets import Table
 from benchmarks.peers.write_behind import WriteBehind
@@ -209,6 +214,102 @@ async def test_a_payout_that_its_roll_does_not_earn_is_found(house: House) -> No
     await house.connection.execute("update wallet_entries set payout = payout + 1 where seq = 3")
     with pytest.raises(LedgerError, match="seeds"):
         await house.wallets.check([house.player], 5)
+
+
+async def test_rows_that_are_being_written_wait_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_behind, "_MOST_ROWS", 2)
+    taking = asyncio.Event()
+
+    class Connection:
+        async def copy_records_to_table(self, *_: Any, **__: Any) -> None:
+            await taking.wait()
+
+    rows = WriteBehind(cast("asyncpg.Connection", Connection()))
+    rows.add((1,))
+    writing = asyncio.create_task(rows.flush())
+    await asyncio.sleep(0)
+    assert not rows.full
+    rows.add((2,))
+    assert rows.full
+    taking.set()
+    await writing
+    assert not rows.full
+
+
+# A PostgreSQL that takes rows when it is told to.
+_NODE_ROWS: Final = """
+import { Writable } from "node:stream";
+import { WriteBehind } from "./write_behind.js";
+const rows = new WriteBehind("");
+let take;
+rows.client.connect = async () => {};
+rows.client.query = () => new Writable({ write: (_chunk, _encoding, done) => (take = done) });
+const add = (count) => { while (count--) rows.add({}, {}, {}, 0); };
+const until = async (met) => { while (!met()) await new Promise((go) => setTimeout(go, 5)); };
+await rows.start();
+add(199_999);
+await until(() => take);
+const said = [rows.full];
+add(1);
+said.push(rows.full);
+take();
+await until(() => !rows.full);
+console.log(JSON.stringify([...said, rows.full]));
+process.exit();
+"""
+
+
+@pytest.mark.javascript
+async def test_nodes_rows_that_are_being_written_wait_too() -> None:
+    node, script = await node_command("rows.js")
+    process = await asyncio.create_subprocess_exec(
+        *(node, "--input-type=module", "--eval", _NODE_ROWS),
+        cwd=Path(script).parent,
+        stdout=PIPE,
+    )
+    async with asyncio.timeout(TIMEOUT_S):
+        said, _ = await process.communicate()
+    assert json.loads(said) == [False, True, False]
+
+
+@pytest.mark.javascript
+async def test_node_says_whether_its_websockets_use_native_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    version = (await node_versions())["bufferutil"]
+    assert version.endswith((" native", " in JavaScript"))
+    monkeypatch.setenv("WS_NO_BUFFER_UTIL", "1")
+    assert (await node_versions())["bufferutil"].endswith(" in JavaScript")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [PITBOSS, ONE_BY_ONE])
+async def test_settings_of_the_caller_are_not_those_of_a_measured_server(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PITBOSS_SHARDS", "none")
+    monkeypatch.setenv("PITBOSS_SEED_ENCRYPTION_KEY", "no key")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
+    async with STARTERS[name]() as contender:
+        (player,) = await contender.enlist(1)
+        async with seated(contender, player.token) as client:
+            assert (await roll(client, bet()))["success"] is True
+        await contender.put_in_order()
+        assert contender.audit is not None
+        await contender.audit()
+        await _give_it_away(contender.database_url)
+        with pytest.raises(LedgerError, match="audit"):
+            await contender.audit()
+
+
+async def _give_it_away(database_url: str) -> None:
+    """Change what a bet has paid."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("set session_replication_role = replica")
+        await connection.execute("update wallet_entries set payout = payout + 1 where kind = 'bet'")
+    finally:
+        await connection.close()
 
 
 async def test_a_nonce_that_another_process_has_taken_is_drawn_anew(house: House) -> None:

@@ -17,7 +17,7 @@ export class WriteBehind {
   constructor(databaseUrl) {
     this.client = new pg.Client({ connectionString: databaseUrl });
     this.rows = [];
-    this.writing = false;
+    this.writing = 0;
   }
 
   async start() {
@@ -25,8 +25,9 @@ export class WriteBehind {
     setInterval(() => this.#flush(), EVERY_MS);
   }
 
+  /** Whether too many rows are not yet in the table: those being written may never get there. */
   get full() {
-    return this.rows.length >= MOST_ROWS;
+    return this.rows.length + this.writing >= MOST_ROWS;
   }
 
   /** Add the row of a settled bet. Nothing in it needs escaping: all of it was checked or made. */
@@ -43,11 +44,11 @@ export class WriteBehind {
 
   /** One at a time. A failure ends the process: what was acknowledged would be missing silently. */
   async #flush() {
-    if (this.writing || this.rows.length === 0) return;
-    this.writing = true;
+    if (this.writing > 0 || this.rows.length === 0) return;
+    this.writing = this.rows.length;
     const text = this.rows.join("");
     this.rows = [];
     await pipeline(Readable.from([text]), this.client.query(from(COPY)));
-    this.writing = false;
+    this.writing = 0;
   }
 }
