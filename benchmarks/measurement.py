@@ -1,5 +1,9 @@
-"""One run of a generator against a server, and the figures that follow from it."""
+"""One run of a generator against a server, and the figures that follow from it.
 
+A figure that is not known is not a number (NaN), which is null in JSON.
+"""
+
+import math
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 
@@ -37,25 +41,30 @@ class Measurement:
         return self.outcome.bets / self.window_s
 
     def us_per_bet(self, cores: float) -> float:
-        """What some busy cores are for each bet, in microseconds of CPU; 0 without bets."""
-        return cores * 1e6 / self.bets_per_second if self.outcome.bets else 0.0
+        """What some busy cores are for each bet, in microseconds of CPU; NaN without bets."""
+        return cores * 1e6 / self.bets_per_second if self.outcome.bets else math.nan
 
     @property
     def refused(self) -> float:
-        """The share of all bets of the run that were refused."""
-        return sum(self.outcome.refused.values()) / self.outcome.placed
+        """The share of all bets of the run that were refused; NaN without any."""
+        placed = self.outcome.placed
+        return sum(self.outcome.refused.values()) / placed if placed else math.nan
 
     @property
     def others(self) -> float:
-        """Cores that were busy with something that is no part of this, on average."""
+        """Cores that were busy with something that is no part of this, on average.
+
+        NaN where a part is not known.
+        """
         usage = self.usage
-        ours = usage.server + usage.postgres + self.outcome.cores
-        return max(0.0, usage.machine - ours)
+        others = usage.machine - usage.server - usage.postgres - self.outcome.cores
+        # Processes are read one after another, so that little may come out below nothing.
+        return others if math.isnan(others) else max(0.0, others)
 
     @property
     def rows_per_commit(self) -> float:
-        """How many rows a transaction had on average."""
-        return self.committed_rows / self.commits if self.commits else 0.0
+        """How many rows a transaction had on average; NaN without any."""
+        return self.committed_rows / self.commits if self.commits else math.nan
 
     @property
     def latency(self) -> Histogram:
@@ -66,6 +75,16 @@ class Measurement:
     def lateness(self) -> Histogram:
         """How late the generator itself was, in nanoseconds."""
         return Histogram.from_sparse(self.outcome.lateness, self.outcome.lateness_max_ns)
+
+
+def milliseconds(histogram: Histogram, percent: float) -> float:
+    """A percentile of durations; NaN if there were none."""
+    return histogram.percentile(percent) / 1e6 if histogram.count else math.nan
+
+
+def largest_ms(histogram: Histogram) -> float:
+    """The longest of some durations; NaN if there were none."""
+    return histogram.max / 1e6 if histogram.count else math.nan
 
 
 async def meter_of(server: Server) -> Meter:
@@ -92,7 +111,8 @@ async def measure(
     """Run the plan in a generator's process and read the meters at both ends of its window.
 
     `meanwhile` starts what else is to happen from the window's beginning. A server without
-    Pitboss's metrics is measured without `commits`, which are 0 then. `progress` is told how it
+    Pitboss's metrics is measured without `commits`, which are 0 then; what processes use that the
+    meter does not know is NaN. `progress` is told how it
     goes, if the plan says how often.
 
     Raises:
@@ -128,7 +148,7 @@ async def _watch(
         commits_before, rows_before = await count(http, plan.url)
         await meanwhile()
         await generator.expect(END)
-        usage = meter.read().since(before)
+        usage = meter.known(meter.read().since(before))
         commits, rows = await count(http, plan.url)
     outcome = await generator.outcome(Outcome)
     return Measurement(plan.window_s, outcome, usage, commits - commits_before, rows - rows_before)

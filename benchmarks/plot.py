@@ -18,7 +18,8 @@ _HEIGHT_IN: Final = 4.5
 def plot(file: Path, series: Sequence[Series]) -> bool:
     """Draw the open loops among these, a panel for each mode. Returns whether there are any.
 
-    A point is the median of the repeats, its bar their extremes.
+    A point is the median of the repeats, its bar their extremes. One where bets were refused has a
+    ring around it: latencies are of the others alone, so that they look too well there.
     """
     panels = {one.mode: [other for other in series if other.mode == one.mode] for one in series}
     curves = {
@@ -39,14 +40,21 @@ def plot(file: Path, series: Sequence[Series]) -> bool:
 
 
 def _draw(pane: Axes, mode: str, curve: Sequence[Series]) -> None:
-    offered = [one.offered or 0.0 for one in curve]
+    # Without a bet that was settled there is no latency.
+    known = [one for one in curve if one.latency().count]
+    offered = [one.offered or 0.0 for one in known]
+    refusing = [one for one in known if one.refused_percent().greatest > 0]
     for percent in _PERCENTS:
-        spreads = [one.latency_ms(percent) for one in curve]
+        spreads = [one.latency_ms(percent) for one in known]
         middles = [one.middle for one in spreads]
         below = [one.middle - one.least for one in spreads]
         above = [one.greatest - one.middle for one in spreads]
         label = f"p{percent:g}"
         pane.errorbar(offered, middles, yerr=(below, above), marker="o", capsize=3, label=label)
+    if refusing:
+        at = [one.offered or 0.0 for one in refusing for _ in _PERCENTS]
+        ms = [one.latency_ms(percent).middle for one in refusing for percent in _PERCENTS]
+        pane.plot(at, ms, "o", mfc="none", mec="black", markersize=12, label="bets refused")
     pane.set_title(mode)
     pane.set_xlabel("offered bets/s")
     pane.set_ylabel("ms from the moment a bet was due")

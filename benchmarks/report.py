@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.machine import line
+from benchmarks.measurement import largest_ms, milliseconds
 from benchmarks.results import table
 from benchmarks.series import Series
+from benchmarks.spread import shown
 
 
 def markdown(machine: dict[str, Any], series: Sequence[Series], notes: Iterable[str]) -> str:
@@ -71,7 +73,7 @@ def _latency(series: Iterable[Series]) -> str:
             *_percentiles(one),
             one.server_us().text(1),
             one.rows_per_commit().text(0),
-            f"{one.lateness().percentile(99) / 1e6:.2f}",
+            shown(milliseconds(one.lateness(), 99), 2),
             one.refused_percent().text(2),
         )
         for one in series
@@ -85,7 +87,7 @@ def _cores(series: Iterable[Series]) -> str:
         (
             one.mode,
             "as fast as it goes" if one.offered is None else f"{one.offered:,.0f} bets/s",
-            *(f"{one.cores()[name]:.2f}" for name in names),
+            *(shown(one.cores()[name], 2) for name in names),
         )
         for one in series
     ]
@@ -97,5 +99,5 @@ def _percentiles(one: Series) -> tuple[str, ...]:
         one.latency_ms(50).text(2),
         one.latency_ms(99).text(2),
         one.latency_ms(99.9).text(2),
-        f"{one.latency().max / 1e6:.2f}",
+        shown(largest_ms(one.latency()), 2),
     )

@@ -1,11 +1,12 @@
 """The repeats of one measurement, and their spread."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.histogram import Histogram
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, largest_ms, milliseconds
 from benchmarks.spread import Spread, spread
 
 
@@ -47,7 +48,7 @@ class Series:
 
     def latency_ms(self, percent: float) -> Spread:
         """A percentile of the latency, in each repeat."""
-        return self.spread(lambda one: one.latency.percentile(percent) / 1e6)
+        return self.spread(lambda one: milliseconds(one.latency, percent))
 
     def cores(self) -> dict[str, float]:
         """Cores kept busy on average: by Pitboss, PostgreSQL, the generator and others."""
@@ -67,8 +68,10 @@ class Series:
         return _together([repeat.lateness for repeat in self.repeats])
 
     def figures(self) -> dict[str, Any]:
-        """All figures, for the file of results."""
-        latency = self.latency()
+        """All figures, for the file of results; None for what is not known."""
+        return _nones(self._figures())
+
+    def _figures(self) -> dict[str, Any]:
         return {
             "mode": self.mode,
             "loop": "closed" if self.offered is None else "open",
@@ -82,11 +85,11 @@ class Series:
             "p50_ms": self.latency_ms(50),
             "p99_ms": self.latency_ms(99),
             "p999_ms": self.latency_ms(99.9),
-            "max_ms": latency.max / 1e6,
-            "generator_lateness_p99_ms": self.lateness().percentile(99) / 1e6,
+            "max_ms": largest_ms(self.latency()),
+            "generator_lateness_p99_ms": milliseconds(self.lateness(), 99),
             "refused_percent": self.refused_percent(),
-            "cores": self.cores(),
-            "runs": [_run(repeat) for repeat in self.repeats],
+            "cores": _nones(self.cores()),
+            "runs": [_nones(_run(repeat)) for repeat in self.repeats],
         }
 
 
@@ -98,12 +101,23 @@ def _run(one: Measurement) -> dict[str, Any]:
         "postgres_us_per_bet": one.us_per_bet(one.usage.postgres),
         "generator_us_per_bet": one.us_per_bet(one.outcome.cores),
         "rows_per_commit": one.rows_per_commit,
-        **{f"p{percent:g}_ms": one.latency.percentile(percent) / 1e6 for percent in (50, 99, 99.9)},
-        "max_ms": one.latency.max / 1e6,
-        "generator_lateness_p99_ms": one.lateness.percentile(99) / 1e6,
+        **{f"p{percent:g}_ms": milliseconds(one.latency, percent) for percent in (50, 99, 99.9)},
+        "max_ms": largest_ms(one.latency),
+        "generator_lateness_p99_ms": milliseconds(one.lateness, 99),
         "refused": one.outcome.refused,
         "other_cores": one.others,
     }
+
+
+def _nones(figures: dict[str, Any]) -> dict[str, Any]:
+    """The same, with None for what is not known."""
+    return {name: None if _unknown(figure) else figure for name, figure in figures.items()}
+
+
+def _unknown(figure: Any) -> bool:
+    if isinstance(figure, Spread):
+        return not figure.known
+    return isinstance(figure, float) and math.isnan(figure)
 
 
 def _together(histograms: list[Histogram]) -> Histogram:

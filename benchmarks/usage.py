@@ -1,7 +1,8 @@
 """What processes use: CPU time and memory, Pitboss and PostgreSQL apart."""
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Self
@@ -55,6 +56,12 @@ class Meter:
             sum(machine) - waits,
             perf_counter(),
         )
+
+    def known(self, usage: Usage) -> Usage:
+        """What was used, but NaN by a process that is not known."""
+        if self._server is None:
+            usage = replace(usage, server=math.nan)
+        return usage if self._postmaster is not None else replace(usage, postgres=math.nan)
 
     def memory_mb(self) -> tuple[float, float]:
         """Megabytes of the server and of PostgreSQL; pages that are shared count once."""

@@ -28,6 +28,7 @@ from benchmarks.line import LineError
 from benchmarks.measurement import MeasurementError, measure
 from benchmarks.plan import Arrivals, Load, Outcome, Plan, Progress
 from benchmarks.players import BET, Player, enlist
+from benchmarks.schedule import arrivals_ns
 from benchmarks.server_process import Server, Storage, serving
 from benchmarks.traffic import TrafficError
 from benchmarks.usage import Meter
@@ -207,17 +208,17 @@ async def test_a_schedule_is_made_before_anybody_has_to_answer_heartbeats(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     steps = []
-    make, join = generator.arrivals_ns, Crowd.join
+    join = Crowd.join
 
     def made(plan: Plan) -> "array[int]":
         steps.append("schedule")
-        return make(plan)
+        return arrivals_ns(plan)
 
     def joined(crowd: Crowd, url: str, *, one_address: bool = False) -> None:
         steps.append("join")
         join(crowd, url, one_address=one_address)
 
-    monkeypatch.setattr(generator, "arrivals_ns", made)
+    monkeypatch.setattr("benchmarks.generator.arrivals_ns", made)
     monkeypatch.setattr(Crowd, "join", joined)
     await run_against(answer)
     assert steps == ["schedule", "join"]

@@ -1,8 +1,10 @@
 """The parts of the benchmarks' load generator that decide what its figures mean."""
 
 import json
+import math
 import socket
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,9 +12,15 @@ import pytest
 from benchmarks.client import Client
 from benchmarks.frames import unmasked
 from benchmarks.line import LineError
+from benchmarks.measurement import Measurement
 from benchmarks.messages import END_ID, FIRST_ID, Messages
+from benchmarks.plan import Outcome
+from benchmarks.report import markdown
 from benchmarks.schedule import poisson_ns
+from benchmarks.series import Series
+from benchmarks.spread import spread
 from benchmarks.traffic import Traffic, TrafficError
+from benchmarks.usage import Meter, Usage
 
 BET = {"stake": 10, "currency": "PLAY", "target": 5_000, "direction": "over"}
 SETTLED = '{"success":true,"data":{"roll":1}}'
@@ -169,6 +177,34 @@ def test_what_was_due_outside_the_window_is_not_measured() -> None:
     traffic.answered([ack(number, SETTLED) for number in range(3)], 2_000)
     assert (traffic.latency.count, traffic.lateness.count) == (1, 1)
     assert (traffic.acknowledged, traffic.bets_in_window) == (3, 0)
+
+
+def unknown(figures: dict[str, Any]) -> set[str]:
+    return {name for name, figure in figures.items() if figure is None}
+
+
+def test_what_is_not_known_is_null_in_json_and_nothing_in_a_table() -> None:
+    usage = Meter(None, None).known(Usage(0.0, 0.0, 1.5))
+    settled = Outcome(10, 10, 10, {}, {5: 10}, 5, {5: 10}, 5, 0.1)
+    refused = Outcome(0, 10, 0, {"overloaded": 10}, {}, 0, {5: 10}, 5, 0.1)
+    processes = {"server_us_per_bet", "postgres_us_per_bet", "rows_per_commit"}
+    bets = {"generator_us_per_bet", "p50_ms", "p99_ms", "max_ms"}
+    for outcome, few, many in (
+        (settled, processes, processes),
+        (refused, {*processes, *bets, "p999_ms"}, {*processes, *bets, "p99.9_ms"}),
+    ):
+        series = Series("single", 10, [Measurement(1.0, outcome, usage, 0, 0)])
+        figures = series.figures()
+        assert unknown(figures) == few
+        assert unknown(figures["runs"][0]) == {*many, "other_cores"}
+        assert unknown(figures["cores"]) == {"server", "postgres", "others"}
+        closed = Series("single", None, series.repeats)
+        assert "nan" not in markdown({}, [series, closed], [])
+
+
+def test_of_several_repeats_those_count_whose_figure_is_known() -> None:
+    assert spread([math.nan, 3, 1]) == (1, 2, 3)
+    assert spread([math.nan, math.nan]).text(1) == ""
 
 
 def connected() -> tuple[Client, socket.socket, Traffic]:
