@@ -26,15 +26,18 @@ from benchmarks.choices import (
     LOADS,
     MODE_HELP,
     MODES,
+    check_open_loop,
 )
 from benchmarks.ledger import LedgerError, audit, check_rows
-from benchmarks.measurement import Measurement, MeasurementError, measure, meter_of
+from benchmarks.lengths import LONGEST_S, LengthError, check_length
+from benchmarks.measurement import Measurement, MeasurementError, measure, meter_of, milliseconds
 from benchmarks.plan import Arrivals, Load, Plan
 from benchmarks.players import BET, EnlistError, enlist
 from benchmarks.plot import plot
 from benchmarks.report import markdown
 from benchmarks.series import Series
 from benchmarks.server_process import Server, ServerError, own_server
+from benchmarks.spread import shown
 from benchmarks.usage import Meter
 from benchmarks.worker import WorkerError
 
@@ -43,6 +46,8 @@ _SHARES: Final = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _QUICK_SHARES: Final = (0.1, 0.5, 0.9)
 # The page of commits is made anew once a second: a shorter window might see the same one twice.
 _QUICK_WINDOW_S: Final = 1.5
+_POSITIVE: Final = click.IntRange(min=1)
+_POSITIVE_RATE: Final = click.FloatRange(min=0, min_open=True)
 # What a server may refuse because of the load: how much, is a figure of the open loop.
 _SHED: Final = ("overloaded",)
 
@@ -131,8 +136,12 @@ class Bench:
 
     async def notes(self) -> list[str]:
         """What else is to be said: memory, and that the ledger is right."""
-        server_mb, postgres_mb = self.meter.memory_mb()
-        notes = [f"Memory at the end: server {server_mb:.0f} MB, PostgreSQL {postgres_mb:.0f} MB."]
+        notes = []
+        if self._server.pid is not None:
+            server_mb, postgres_mb = self.meter.memory_mb()
+            known = self._server.database_url is not None
+            postgres = f", PostgreSQL {postgres_mb:.0f} MB" if known else ""
+            notes.append(f"Memory at the end: server {server_mb:.0f} MB{postgres}.")
         if self._server.database_url is None:
             return [*notes, "The ledger was not checked: no --database-url was given."]
         said = await audit(self._server.environment)
@@ -145,9 +154,9 @@ def _progress(series: Series) -> None:
     load = "closed" if series.offered is None else f"{series.offered:,.0f}/s"
     sys.stderr.write(
         f"{series.mode:6} {load:>10}: {newest.bets_per_second:9,.0f} bets/s,"
-        f" server {newest.us_per_bet(newest.usage.server):5.1f} us,"
-        f" p99 {newest.latency.percentile(99) / 1e6:7.2f} ms,"
-        f" others {newest.others:.2f} cores\n"
+        f" server {shown(newest.us_per_bet(newest.usage.server), 1):>5} us,"
+        f" p99 {shown(milliseconds(newest.latency, 99), 2):>7} ms,"
+        f" others {shown(newest.others, 2)} cores\n"
     )
 
 
@@ -176,6 +185,17 @@ async def bench(options: Options, given: Server | None, file: Path | None) -> st
     return report
 
 
+def _check_loops(
+    loop: str | None, rate: float | None, depth: int | None, arrivals: Arrivals | None
+) -> None:
+    """Raise click.UsageError if an option is given for a loop that does not run."""
+    if loop == "closed" and (rate, arrivals) != (None, None):
+        raise click.UsageError("--rate and --arrivals are of the open loop.")
+    # Without a rate, the open loop's are shares of what the closed one reached.
+    if loop == "open" and rate is not None and depth is not None:
+        raise click.UsageError("--depth is of the closed loop, and with --rate there is none.")
+
+
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="Short runs, open loop once: under a minute in all.")
 @click.option(
@@ -184,15 +204,23 @@ async def bench(options: Options, given: Server | None, file: Path | None) -> st
     type=click.Path(path_type=Path),
     help="Where the results go; tables and plots go beside it.",
 )
-@click.option("--connections", default=64, show_default=True, help="Players, one socket each.")
-@click.option("--depth", type=int, help="Messages in flight on a connection in the closed loop.")
-@click.option("--rate", type=float, help="Bets a second offered in the open loop.")
-@click.option("--seconds", type=float, help="Length of a run's measured window.")
-@click.option("--repeats", default=5, show_default=True, help="Runs of each kind.")
+@click.option(
+    "--connections", type=_POSITIVE, default=64, show_default=True, help="Players, one socket each."
+)
+@click.option(
+    "--depth", type=_POSITIVE, help="Messages in flight on a connection in the closed loop."
+)
+@click.option("--rate", type=_POSITIVE_RATE, help="Bets a second offered in the open loop.")
+@click.option(
+    "--seconds",
+    type=_POSITIVE_RATE,
+    help=f"Length of a run's measured window; at most {LONGEST_S}.",
+)
+@click.option("--repeats", type=_POSITIVE, default=5, show_default=True, help="Runs of each kind.")
 @click.option("--mode", type=MODES, help=MODE_HELP)
 @click.option("--loop", type=click.Choice(["open", "closed"]), help="Only this loop.")
 @click.option("--load", type=LOADS, default="uniform", show_default=True, help=LOAD_HELP)
-@click.option("--arrivals", type=ARRIVALS, default="poisson", show_default=True, help=ARRIVALS_HELP)
+@click.option("--arrivals", type=ARRIVALS, show_default="poisson", help=ARRIVALS_HELP)
 @click.option("--url", help="A server that runs already, with its rate limits raised.")
 @click.option("--server-pid", type=int, help="That server's process, to measure its CPU.")
 @click.option("--database-url", help="That server's PostgreSQL, to check its ledger.")
@@ -207,12 +235,13 @@ def main(
     mode: str | None,
     loop: str | None,
     load: Load,
-    arrivals: Arrivals,
+    arrivals: Arrivals | None,
     url: str | None,
     server_pid: int | None,
     database_url: str | None,
 ) -> None:
     """Read the command line."""
+    _check_loops(loop, rate, depth, arrivals)
     modes = (mode,) if mode else tuple(BETS_PER_MESSAGE)
     options = Options(
         modes=modes,
@@ -227,8 +256,14 @@ def main(
         open_modes=modes[:1] if quick else modes,
         shares=_QUICK_SHARES if quick else _SHARES,
         load=load,
-        arrivals=arrivals,
+        arrivals=arrivals or "poisson",
     )
+    try:
+        check_length(options.window_s)
+    except LengthError as error:
+        raise click.BadParameter(str(error), param_hint="--seconds") from error
+    per_message = min(BETS_PER_MESSAGE[one] for one in modes)
+    check_open_loop(rate, per_message, arrivals, options.warm_up_s, options.window_s)
     environment = {} if database_url is None else {"DATABASE_URL": database_url}
     given = None if url is None else Server(url, server_pid, database_url, None, environment)
     file = results.place("bets", file, quick=quick)

@@ -6,6 +6,7 @@ from typing import Final, get_args
 import click
 
 from benchmarks.plan import Arrivals, Load
+from benchmarks.schedule import BURST_S, ScheduleError, check_size
 
 BETS_PER_MESSAGE: Final = MappingProxyType({"single": 1, "batch": 100})
 # Messages in flight on a connection: players who do not wait for their answers; a batch is many
@@ -20,3 +21,19 @@ LOADS: Final = click.Choice(get_args(Load))
 LOAD_HELP: Final = "Wallets: all alike, a few favourites, or one that gets half of the bets."
 ARRIVALS: Final = click.Choice(get_args(Arrivals))
 ARRIVALS_HELP: Final = "The open loop: at random, or half of the bets in bursts, one every 5 s."
+
+
+def check_open_loop(
+    rate: float | None,
+    bets_per_message: int,
+    arrivals: Arrivals | None,
+    warm_up_s: float,
+    seconds: float,
+) -> None:
+    """Raise click.UsageError if there cannot be an open loop of these bets a second."""
+    if arrivals == "burst" and seconds <= BURST_S:
+        raise click.UsageError(f"--arrivals burst takes --seconds of more than {BURST_S}.")
+    try:
+        check_size((rate or 0.0) / bets_per_message, warm_up_s + seconds)
+    except ScheduleError as error:
+        raise click.UsageError(f"{error}; give a lower --rate or fewer --seconds.") from error

@@ -19,7 +19,7 @@ from benchmarks.line import LineError
 from benchmarks.loads import carried, depths, weights
 from benchmarks.messages import Messages
 from benchmarks.plan import Outcome, Plan
-from benchmarks.progress import Reporter
+from benchmarks.progress import Reporter, outcome_of
 from benchmarks.schedule import ScheduleError, arrivals_ns
 from benchmarks.traffic import Traffic, TrafficError
 from benchmarks.worker import BEGIN, END, say, work
@@ -86,7 +86,7 @@ class Generator:
             ScheduleError: There cannot be such an open loop.
         """
         try:
-            return self._outcome(self._run())
+            return outcome_of(self._traffic, self._run())
         finally:
             self._crowd.close()
             self._alarm.close()
@@ -164,20 +164,6 @@ class Generator:
             if perf_counter_ns() > limit_ns:
                 raise LineError(f"{self._traffic.outstanding} messages were never answered")
             self._turn(limit_ns)
-
-    def _outcome(self, cores: float) -> Outcome:
-        traffic = self._traffic
-        return Outcome(
-            bets=traffic.bets_in_window,
-            placed=traffic.placed,
-            acknowledged=traffic.acknowledged,
-            refused=dict(traffic.refused),
-            latency=traffic.latency.sparse(),
-            latency_max_ns=traffic.latency.max,
-            lateness=traffic.lateness.sparse(),
-            lateness_max_ns=traffic.lateness.max,
-            cores=cores,
-        )
 
 
 def _turn_until(turn: Callable[[int], None], until_ns: int) -> None:

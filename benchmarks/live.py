@@ -1,10 +1,12 @@
 """`pitboss bench bets`: the load generator against a server that runs, wherever it does."""
 
+import asyncio
+import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import aiohttp
 import click
@@ -21,19 +23,30 @@ from benchmarks.choices import (
     LOADS,
     MODE_HELP,
     MODES,
+    check_open_loop,
 )
-from benchmarks.measurement import Measurement, MeasurementError, measure
+from benchmarks.lengths import LONGEST_S, LengthError, check_length
+from benchmarks.measurement import (
+    Measurement,
+    MeasurementError,
+    largest_ms,
+    measure,
+    milliseconds,
+)
 from benchmarks.obstacles import explained, hint
 from benchmarks.plan import Arrivals, Load, Plan, Progress
 from benchmarks.players import BET, CURRENCY, EnlistError, enlist
 from benchmarks.series import Series
+from benchmarks.spread import shown
 from benchmarks.target import Target
-from benchmarks.usage import Meter
+from benchmarks.usage import Meter, Usage
 from benchmarks.worker import WorkerError
 
-# What a server with its default limits takes from one address, with room to spare.
-_RATE: Final = 1_000.0
+# What a server with its default limits takes from one address, with room to spare: 20 guests a
+# minute, and 100 bets a second of each.
 _CONNECTIONS: Final = 16
+_RATE: Final = 1_000.0
+_RATE_OF_ONE: Final = _RATE / _CONNECTIONS
 _WARM_UP_S: Final = 1.0
 _PROGRESS_EVERY_S: Final = 1.0
 _POSITIVE: Final = click.IntRange(min=1)
@@ -52,18 +65,24 @@ _REWRITE: Final = "\r\x1b[K"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A load test. With a `rate` the loop is open, without it is closed."""
+    """A load test. With a `depth` the loop is closed, without it is open, at a rate."""
 
     url: str
     connections: int
     mode: str
     rate: float | None
-    depth: int
+    depth: int | None
     seconds: float
     load: Load
     arrivals: Arrivals
     stake: int
     currency: str
+
+    def fitted(self, players: int) -> Self:
+        """The same with a rate, if none was asked for: what so many players may surely place."""
+        if self.rate is not None or self.depth is not None:
+            return self
+        return replace(self, rate=min(_RATE, _RATE_OF_ONE * players))
 
     def plan(self, tokens: Sequence[str]) -> Plan:
         """What the generator is to do; the players' tokens take turns on its connections."""
@@ -73,7 +92,7 @@ class Options:
             tokens=[tokens[number % len(tokens)] for number in range(self.connections)],
             bet={**BET, "stake": self.stake, "currency": self.currency},
             bets_per_message=per_message,
-            depth=self.depth,
+            depth=self.depth or DEPTH[self.mode],
             messages_per_second=self.rate and self.rate / per_message,
             warm_up_s=_WARM_UP_S,
             window_s=self.seconds,
@@ -90,13 +109,16 @@ class ProgressLine:
 
     def __init__(self) -> None:
         self._rewrites = sys.stderr.isatty()
+        self.newest: Progress | None = None
 
     def show(self, progress: Progress) -> None:
         """Show how the run goes."""
-        refused = ", ".join(f"{code} {count:,}" for code, count in progress.refused.items())
+        self.newest = progress
+        counts = progress.outcome.refused.items()
+        refused = ", ".join(f"{code} {count:,}" for code, count in counts)
         self._write(
             f"{progress.elapsed_s:5.0f} s {progress.bets_per_second:9,.0f} bets/s"
-            f"  p50 {progress.p50_ms:8.2f} ms  p99 {progress.p99_ms:8.2f} ms"
+            f"  p50 {_padded(progress.p50_ms)} ms  p99 {_padded(progress.p99_ms)} ms"
             f"  refused: {refused or 'none'}"
         )
 
@@ -105,9 +127,14 @@ class ProgressLine:
         sys.stderr.flush()
 
     def close(self) -> None:
-        """Leave the last line where it stands."""
-        if self._rewrites:
+        """Leave the last line where it stands, if there is one."""
+        if self._rewrites and self.newest is not None:
             sys.stderr.write("\n")
+            sys.stderr.flush()
+
+
+def _padded(ms: float | None) -> str:
+    return f"{'-' if ms is None else f'{ms:.2f}':>8}"
 
 
 async def guests(url: str, count: int) -> list[str]:
@@ -136,50 +163,78 @@ async def guests(url: str, count: int) -> list[str]:
 async def bench(options: Options, tokens: Sequence[str], file: Path | None) -> str:
     """Run the load test, write its results to `file`, and return the report.
 
+    A run that ends before its time writes what there is until then, and prints its report.
+
     Raises:
         EnlistError: The server takes no guests, and there are no tokens.
         WorkerError: The generator failed.
         MeasurementError: No bet was settled.
     """
     players = tokens or await guests(options.url, options.connections)
-    shown = ProgressLine()
-    try:
-        measured = await measure(
-            options.plan(players),
-            Meter(None, None),
-            commits=False,
-            refusals=None,
-            progress=shown.show,
+    fitted = options.fitted(len(set(players)))
+    if options.depth is None and fitted.rate != (options.rate or _RATE):
+        click.echo(
+            f"For so few players {fitted.rate:,.0f} bets/s are offered; see --rate.", err=True
         )
+    line = ProgressLine()
+    try:
+        measured = await _measured(fitted.plan(players), line)
+    except (asyncio.CancelledError, WorkerError):
+        if line.newest is not None:
+            click.echo(await _report(fitted, _until(line.newest), file))
+        raise
+    return await _report(fitted, measured, file)
+
+
+async def _measured(plan: Plan, line: ProgressLine) -> Measurement:
+    nothing = Meter(None, None)
+    try:
+        return await measure(plan, nothing, commits=False, refusals=None, progress=line.show)
     finally:
-        shown.close()
+        line.close()
+
+
+def _until(progress: Progress) -> Measurement:
+    """What a run had shown when it last told of its progress."""
+    unknown = Usage(math.nan, math.nan, math.nan)
+    return Measurement(progress.elapsed_s, progress.outcome, unknown, 0, 0)
+
+
+async def _report(options: Options, measured: Measurement, file: Path | None) -> str:
+    """Write the results to `file`, and return the report."""
     series = Series(options.mode, options.rate, [measured])
     about = await machine.describe(None, None)
-    notes = _notes(measured)
-    settings = {name: getattr(options, name) for name in Options.__slots__}
-    results.write(file, about, [series.figures()], notes, settings)
+    notes = _notes(options, measured)
+    results.write(file, about, [series.figures()], notes, asdict(options))
     return "\n\n".join([_table(options, measured), *notes])
 
 
 def _table(options: Options, measured: Measurement) -> str:
     latency = measured.latency
-    load = f"{options.depth} in flight" if options.rate is None else f"{options.rate:,.0f} bets/s"
+    depth = options.depth or DEPTH[options.mode]
     row = (
         options.mode,
-        f"{options.connections} x {load}" if options.rate is None else load,
+        f"{options.connections} x {depth} in flight"
+        if options.rate is None
+        else f"{options.rate:,.0f} bets/s",
         f"{measured.bets_per_second:,.0f}",
-        *(f"{latency.percentile(percent) / 1e6:.2f}" for percent in (50, 99, 99.9)),
-        f"{latency.max / 1e6:.2f}",
-        f"{measured.refused * 100:.2f}",
-        f"{measured.lateness.percentile(99) / 1e6:.2f}",
+        *(shown(milliseconds(latency, percent), 2) for percent in (50, 99, 99.9)),
+        shown(largest_ms(latency), 2),
+        shown(measured.refused * 100, 2),
+        shown(milliseconds(measured.lateness, 99), 2),
         f"{measured.outcome.cores:.2f}",
     )
     head = ("mode", "load", "bets/s", "p50 ms", "p99 ms", "p99.9 ms", "max ms", "refused %")
     return results.table((*head, "generator late p99 ms", "generator cores"), [row])
 
 
-def _notes(measured: Measurement) -> list[str]:
-    notes = [
+def _notes(options: Options, measured: Measurement) -> list[str]:
+    notes = []
+    if measured.window_s < options.seconds:
+        notes.append(
+            f"It ended early: these are its first {measured.window_s:.0f} s of {options.seconds:g}."
+        )
+    notes += [
         f"{count:,} bets were refused as {code}. {hint(code)}".strip()
         for code, count in sorted(measured.outcome.refused.items())
     ]
@@ -205,14 +260,24 @@ def _sentence(url: str, error: Exception) -> str:
 @click.option(
     "--connections", type=_POSITIVE, default=_CONNECTIONS, show_default=True, help="Sockets."
 )
-@click.option("--rate", type=_POSITIVE_RATE, help="Bets a second offered: 1000 unless --depth is.")
+@click.option(
+    "--rate",
+    type=_POSITIVE_RATE,
+    help="Bets a second offered, unless --depth is. By default 62.5 for each player, up to 1000.",
+)
 @click.option(
     "--depth", type=_POSITIVE, help="Messages in flight on a connection, as fast as it goes."
 )
-@click.option("--seconds", type=_POSITIVE_RATE, default=10.0, show_default=True, help="How long.")
+@click.option(
+    "--seconds",
+    type=_POSITIVE_RATE,
+    default=10.0,
+    show_default=True,
+    help=f"How long; at most {LONGEST_S}, or as long as each --token holds.",
+)
 @click.option("--mode", type=MODES, default="single", show_default=True, help=MODE_HELP)
 @click.option("--load", type=LOADS, default="uniform", show_default=True, help=LOAD_HELP)
-@click.option("--arrivals", type=ARRIVALS, default="poisson", show_default=True, help=ARRIVALS_HELP)
+@click.option("--arrivals", type=ARRIVALS, show_default="poisson", help=ARRIVALS_HELP)
 @click.option("--token", "tokens", multiple=True, help="A player of your own; can be repeated.")
 @click.option("--stake", type=_POSITIVE, default=BET["stake"], help="Of each bet, in minor units.")
 @click.option("--currency", default=CURRENCY, show_default=True, help="Of the stakes.")
@@ -225,7 +290,7 @@ def command(
     seconds: float,
     mode: str,
     load: Load,
-    arrivals: Arrivals,
+    arrivals: Arrivals | None,
     tokens: tuple[str, ...],
     stake: int,
     currency: str,
@@ -238,21 +303,28 @@ def command(
     new guests with play credits, unless --token names some. Nothing but the server's own limits
     protects it, so ask whoever runs it. What is measured includes the network between.
     """
-    if rate is not None and depth is not None:
-        raise click.UsageError("--rate is for an open loop and --depth for a closed one.")
+    if depth is not None and (rate, arrivals) != (None, None):
+        raise click.UsageError(
+            "--rate and --arrivals are of an open loop, --depth of a closed one."
+        )
     try:
         Target.of(url)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--url") from error
+    try:
+        check_length(seconds, tokens)
+    except LengthError as error:
+        raise click.BadParameter(str(error), param_hint="--seconds") from error
+    check_open_loop(rate, BETS_PER_MESSAGE[mode], arrivals, _WARM_UP_S, seconds)
     options = Options(
         url=url.rstrip("/"),
         connections=connections,
         mode=mode,
-        rate=None if depth is not None else rate or _RATE,
-        depth=depth or DEPTH[mode],
+        rate=rate,
+        depth=depth,
         seconds=seconds,
         load=load,
-        arrivals=arrivals,
+        arrivals=arrivals or "poisson",
         stake=stake,
         currency=currency,
     )

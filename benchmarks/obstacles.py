@@ -7,7 +7,11 @@ from typing import Final
 from protocol.disconnects import ADDRESS_FLOODING, FLOODING
 
 GUESTS: Final = "auth/guest"
+FAUCET: Final = "wallet/faucet"
 
+_ADDRESS: Final = (
+    "All connections of one address may send no more (PITBOSS_MAX_PACKETS_PER_SECOND_PER_IP)."
+)
 _SIGN_INS: Final = (
     "The server lets one address sign in no more often (PITBOSS_SIGN_INS_PER_MINUTE); give --token"
     " for players of your own."
@@ -18,10 +22,10 @@ _HINTS: Final = MappingProxyType(
         " players of your own.",
         "production_refuses": "Guests have nothing to bet here, as the faucet is off"
         " (PITBOSS_FAUCET_ENABLED); give --token for players of your own.",
-        "rate_limited": "A player may place no more bets in a second (PITBOSS_BETS_PER_SECOND).",
+        # Of bets it is another, see below: they are counted, and end no run.
+        "rate_limited": _ADDRESS,
         str(FLOODING.close_code): "A connection may send no more (PITBOSS_MAX_PACKETS_PER_SECOND).",
-        str(ADDRESS_FLOODING.close_code): "All connections of one address may send no more"
-        " (PITBOSS_MAX_PACKETS_PER_SECOND_PER_IP).",
+        str(ADDRESS_FLOODING.close_code): _ADDRESS,
         "too_many_connections": "One address may have no more connections"
         " (PITBOSS_MAX_CONNECTIONS_PER_IP).",
         "too_many_user_connections": "One player may have no more connections"
@@ -35,13 +39,23 @@ _HINTS: Final = MappingProxyType(
 )
 
 
+# What `rate_limited` means by where it is met: nowhere is a bet, on a socket.
+_RATE_LIMITED: Final = MappingProxyType(
+    {
+        "": "A player may place no more bets in a second (PITBOSS_BETS_PER_SECOND).",
+        GUESTS: _SIGN_INS,
+        FAUCET: _ADDRESS,
+    }
+)
+
+
 def hint(code: str, path: str = "") -> str:
     """What an error with this code means for a load test; "" if it means nothing special.
 
     `path` is where it was met, if that was over HTTP.
     """
-    if code == "rate_limited" and path == GUESTS:
-        return _SIGN_INS
+    if code == "rate_limited":
+        return _RATE_LIMITED.get(path, _ADDRESS)
     return _HINTS.get(code, "")
 
 

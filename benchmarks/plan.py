@@ -36,16 +36,6 @@ class Plan(msgspec.Struct, forbid_unknown_fields=True):
     progress_every_s: float | None = None
 
 
-class Progress(msgspec.Struct, forbid_unknown_fields=True):
-    """How a run goes: figures since the last of these, and refusals since the first bet."""
-
-    elapsed_s: float
-    bets_per_second: float
-    p50_ms: float
-    p99_ms: float
-    refused: dict[str, int]
-
-
 class Outcome(msgspec.Struct, forbid_unknown_fields=True):
     """What came of a run.
 
@@ -66,3 +56,16 @@ class Outcome(msgspec.Struct, forbid_unknown_fields=True):
     lateness: dict[int, int]
     lateness_max_ns: int
     cores: float
+
+
+class Progress(msgspec.Struct, forbid_unknown_fields=True):
+    """How a run goes: figures since the last of these, and what came of it since the first bet.
+
+    Percentiles are None where nothing was settled since the last.
+    """
+
+    elapsed_s: float
+    bets_per_second: float
+    p50_ms: float | None
+    p99_ms: float | None
+    outcome: Outcome

@@ -1,5 +1,6 @@
 """`pitboss bench`: load tests, by the generator of the benchmarks."""
 
+import sys
 from importlib import import_module
 from typing import Final
 
@@ -18,10 +19,15 @@ class _Bench(click.Group):
         return list(MODULES)
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """One of them, or None if there is no such; without the benchmarks, this ends."""
+        """One of them, or None if there is no such; this ends where the generator cannot run."""
         module = MODULES.get(cmd_name)
         if module is None:
             return None
+        if sys.platform != "linux":
+            raise click.ClickException(
+                "The load generator runs on Linux only, as its epoll and its timers are Linux's;"
+                " the server may be elsewhere: see --url."
+            )
         try:
             command: click.Command = import_module(module).command
         except ModuleNotFoundError as error:

@@ -2,14 +2,23 @@
 
 import asyncio
 import json
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import jwt
 import pytest
 import pytest_asyncio
 from click.testing import CliRunner, Result
 
-from benchmarks.obstacles import GUESTS, explained, hint
+from benchmarks import bets
+from benchmarks.lengths import LONGEST_S
+from benchmarks.live import ProgressLine
+from benchmarks.obstacles import FAUCET, GUESTS, explained, hint
+from benchmarks.plan import Outcome, Progress
 from benchmarks.players import enlist
 from benchmarks.server_process import Storage, serving
 from server.cli import main
@@ -28,6 +37,11 @@ async def url(storage: Storage) -> AsyncIterator[str]:
     limits = {"PITBOSS_SIGN_INS_PER_MINUTE": "3", "PITBOSS_BETS_PER_SECOND": "40"}
     async with serving(storage, limits) as server:
         yield server.url
+
+
+def token(holds_s: int) -> str:
+    """What says so of itself, like a token of a server that nobody asks here."""
+    return jwt.encode({"exp": time.time() + holds_s}, "k" * 32)
 
 
 async def bench(*args: str) -> Result:
@@ -54,11 +68,18 @@ async def test_it_places_bets_tells_how_it_goes_and_writes_what_came_of_it(
     assert "| single | 60 bets/s |" in calm.stdout
     assert "refused as" not in calm.stdout
 
+    # Two players of a server with default limits could not place a thousand bets a second.
+    few = await bench("--url", url, *own)
+    assert few.exit_code == 0
+    assert "For so few players 62 bets/s are offered" in few.stderr
+    assert "| single | 62 bets/s |" in few.stdout
+
     fast = await bench("--url", url, "--rate", "500", *own, "--json", str(file))
     assert fast.exit_code == 0
     assert "PITBOSS_BETS_PER_SECOND" in fast.stdout
     (series,) = json.loads(file.read_bytes())["series"]
     assert series["runs"][0]["refused"].keys() == {"rate_limited"}
+    assert series["server_us_per_bet"] is series["cores"]["others"] is None
     assert json.loads(file.read_bytes())["settings"]["rate"] == 500
     assert player.token not in file.read_text()
 
@@ -99,14 +120,82 @@ async def test_no_server_is_one_sentence() -> None:
     [
         (("--url", "ftp://x"), "not the URL of a server"),
         (("--rate", "1", "--depth", "1"), "open loop"),
+        (("--arrivals", "burst", "--depth", "1"), "open loop"),
+        (("--arrivals", "burst", "--seconds", "0.05"), "more than 0.1"),
+        (("--rate", "1000000", "--seconds", "700"), "a run may have"),
         (("--connections", "0"), "x>=1"),
         (("--seconds", "0"), "x>0"),
+        (("--seconds", "1000"), f"at most {LONGEST_S} s"),
+        (("--seconds", "400", "--token", token(100)), "a token expires in"),
     ],
 )
 async def test_what_makes_no_sense_is_refused(args: tuple[str, ...], problem: str) -> None:
     result = await bench(*args)
     assert result.exit_code == 2
-    assert problem in result.stderr
+    assert problem in " ".join(result.stderr.split())
+
+
+async def test_a_token_that_holds_for_long_is_good_for_a_long_run() -> None:
+    nowhere = ("--url", "http://127.0.0.1:1", "--token", token(10_000))
+    result = await bench(*nowhere, "--seconds", "1000")
+    assert result.exit_code == 1
+    assert "Connection refused" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (("--loop", "closed", "--rate", "100"), "are of the open loop"),
+        (("--loop", "closed", "--arrivals", "poisson"), "are of the open loop"),
+        (("--loop", "open", "--rate", "100", "--depth", "2"), "is of the closed loop"),
+        (("--arrivals", "burst", "--seconds", "0.05"), "more than 0.1"),
+        (("--rate", "1000000", "--seconds", "700"), "a run may have"),
+        (("--repeats", "0"), "x>=1"),
+        (("--seconds", "1000"), f"at most {LONGEST_S} s"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_the_benchmark_too(
+    args: tuple[str, ...], problem: str
+) -> None:
+    result = CliRunner().invoke(bets.main, args)
+    assert result.exit_code == 2
+    assert problem in " ".join(result.stderr.split())
+
+
+async def test_who_ends_a_run_early_gets_what_there_is(url: str) -> None:
+    (player,) = await enlist(url, 1)
+    command = ("-m", "server", "bench", "bets", "--url", url, "--token", player.token)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, *command, "--rate", "30", "--seconds", "60"), stdout=PIPE, stderr=PIPE
+    )
+    assert process.stderr is not None
+    try:
+        while b" bets/s  p50 " not in (line := await process.stderr.readline()):
+            assert line
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 1
+    assert b"| single | 30 bets/s |" in stdout
+    assert b"It ended early: these are its first 1 s of 60." in stdout
+    assert b"Traceback" not in stderr
+
+
+def test_a_line_that_was_never_shown_is_not_ended(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    line = ProgressLine()
+    line.close()
+    assert capsys.readouterr().err == ""
+    line.show(Progress(1.0, 0.0, None, None, Outcome(0, 1, 0, {}, {}, 0, {}, 0, 0.1)))
+    line.close()
+    shown = capsys.readouterr().err
+    assert "p50        - ms" in shown
+    assert shown.endswith("\n")
 
 
 def test_without_the_generator_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +208,8 @@ def test_without_the_generator_it_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 def test_hints_name_settings() -> None:
     assert "PITBOSS_SIGN_INS_PER_MINUTE" in hint("rate_limited", GUESTS)
     assert "PITBOSS_BETS_PER_SECOND" in hint("rate_limited")
+    assert "PITBOSS_MAX_PACKETS_PER_SECOND_PER_IP" in hint("rate_limited", FAUCET)
+    assert "PITBOSS_BETS_PER_SECOND" not in explained("the server answered 429: rate_limited")
     assert hint("roll_of_honour") == ""
     flooding = "the server closed a connection: 4006 Far too many packets in a second."
     assert explained(flooding).startswith(flooding)

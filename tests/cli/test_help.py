@@ -109,3 +109,13 @@ def test_a_setting_that_is_wrong(nowhere: Pitboss, monkeypatch: pytest.MonkeyPat
 
     assert result.exit_code == 1
     assert "PITBOSS_PORT" in result.output
+
+
+def test_the_load_generator_says_where_it_runs(
+    nowhere: Pitboss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    result = nowhere("bench", "bets")
+
+    assert result.exit_code == 1
+    assert "runs on Linux only" in result.output
