@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -166,13 +167,16 @@ async def test_who_ends_a_run_early_gets_what_there_is(url: str) -> None:
     (player,) = await enlist(url, 1)
     command = ("-m", "server", "bench", "bets", "--url", url, "--token", player.token)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *command, "--rate", "30", "--seconds", "60"), stdout=PIPE, stderr=PIPE
+        *(sys.executable, *command, "--rate", "30", "--seconds", "60"),
+        stdout=PIPE,
+        stderr=PIPE,
+        start_new_session=True,
     )
     assert process.stderr is not None
     try:
         while b" bets/s  p50 " not in (line := await process.stderr.readline()):
             assert line
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the generator has it, too
         stdout, stderr = await process.communicate()
     finally:
         if process.returncode is None:
