@@ -23,6 +23,8 @@ _ROOT: Final = Path(__file__).parents[1]
 _START_LIMIT_S: Final = 30.0
 # Its own limits on a shutdown add up to less.
 _STOP_LIMIT_S: Final = 60.0
+# Its sockets are gone a moment before its exit code is known.
+_END_SEEN_S: Final = 1.0
 
 # One address places all the bets here; what stops that in real life would be measured otherwise.
 _SETTINGS: Final = {
@@ -113,6 +115,13 @@ async def serving(
         url = f"http://127.0.0.1:{port}"
         await _until_ready(url, process)
         yield Server(url, process.pid, storage.database_url, storage.data_dir, storage.environment)
+    except aiohttp.ClientConnectionError as error:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_END_SEEN_S):
+                await process.wait()
+        if process.returncode is None:
+            raise
+        raise ServerError(f"the server ended by itself, with {process.returncode}") from error
     finally:
         if process.returncode is None:
             process.terminate()

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,8 +33,9 @@ from benchmarks.peers import write_behind
 from benchmarks.peers.dice_wallets import DiceWallets
 from benchmarks.peers.python_socketio_bets import Table
 from benchmarks.peers.write_behind import WriteBehind
-from benchmarks.players import CURRENCY, Player
+from benchmarks.players import CURRENCY, Player, enlist
 from benchmarks.redis_wallets import FUNDS_MINOR, RedisWallets
+from benchmarks.server_process import ServerError, own_storage, serving
 from server.settings import DEFAULT_DICE_LIMITS
 
 TIMEOUT_S = 10
@@ -228,12 +231,12 @@ async def test_rows_that_are_being_written_wait_too(monkeypatch: pytest.MonkeyPa
     rows.add((1,))
     writing = asyncio.create_task(rows.flush())
     await asyncio.sleep(0)
-    assert not rows.full
+    full = [rows.full]
     rows.add((2,))
-    assert rows.full
+    full.append(rows.full)
     taking.set()
     await writing
-    assert not rows.full
+    assert [*full, rows.full] == [False, True, False]
 
 
 # A PostgreSQL that takes rows when it is told to.
@@ -300,6 +303,18 @@ async def test_settings_of_the_caller_are_not_those_of_a_measured_server(
         await _give_it_away(contender.database_url)
         with pytest.raises(LedgerError, match="audit"):
             await contender.audit()
+
+
+@pytest.mark.slow
+async def test_a_measured_server_that_ends_by_itself_is_said_to_have() -> None:
+    async def measure_what_is_killed() -> None:
+        async with own_storage() as storage, serving(storage) as server:
+            assert server.pid is not None
+            os.kill(server.pid, signal.SIGKILL)
+            await enlist(server.url, 1)
+
+    with pytest.raises(ServerError, match="ended by itself, with -9"):
+        await measure_what_is_killed()
 
 
 async def _give_it_away(database_url: str) -> None:
