@@ -282,6 +282,19 @@ def clear_remains(cluster: Path) -> None:
         (cluster / "postmaster.pid").unlink()
 
 
+def clear_draft(draft: Path) -> None:
+    """Remove a cluster that was never finished, and end who may still be making it.
+
+    Raises:
+        EmbeddedPostgresError: Somebody does not end.
+    """
+    for process in _inhabitants(draft):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    wait_until_deserted(draft)
+    shutil.rmtree(draft, ignore_errors=True)
+
+
 def wait_until_deserted(cluster: Path) -> None:
     """Wait until no process stands in the cluster's folder any more: no backend, no log writer.
 
