@@ -283,8 +283,7 @@ class Lane:
         if self._last_size >= DENSE and len(queue) < ENOUGH:
             pause_s = self._last_began_s + PACE_S - loop.time()
             if pause_s > 0:
-                # A clock that jumped back would have it longer.
-                await asyncio.sleep(min(pause_s, PACE_S))
+                await asyncio.sleep(pause_s)
         self._batch = [queue.popleft() for _ in range(min(MAX_BATCH, len(queue)))]
         self._last_began_s, self._last_size = loop.time(), len(self._batch)
 
