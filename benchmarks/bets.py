@@ -21,11 +21,13 @@ from benchmarks.choices import (
     ARRIVALS_HELP,
     BETS_PER_MESSAGE,
     BURST_EVERY_S,
+    COUNT,
     DEPTH,
     LOAD_HELP,
     LOADS,
     MODE_HELP,
     MODES,
+    POSITIVE,
     check_open_loop,
 )
 from benchmarks.ledger import LedgerError, audit, check_rows
@@ -46,8 +48,6 @@ _SHARES: Final = (0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _QUICK_SHARES: Final = (0.1, 0.5, 0.9)
 # The page of commits is made anew once a second: a shorter window might see the same one twice.
 _QUICK_WINDOW_S: Final = 1.5
-_POSITIVE: Final = click.IntRange(min=1)
-_POSITIVE_RATE: Final = click.FloatRange(min=0, min_open=True)
 # What a server may refuse because of the load: how much, is a figure of the open loop.
 _SHED: Final = ("overloaded",)
 
@@ -205,24 +205,26 @@ def _check_loops(
     help="Where the results go; tables and plots go beside it.",
 )
 @click.option(
-    "--connections", type=_POSITIVE, default=64, show_default=True, help="Players, one socket each."
+    "--connections",
+    type=COUNT,
+    default=64,
+    show_default=True,
+    help="Players, one socket each.",
 )
-@click.option(
-    "--depth", type=_POSITIVE, help="Messages in flight on a connection in the closed loop."
-)
-@click.option("--rate", type=_POSITIVE_RATE, help="Bets a second offered in the open loop.")
+@click.option("--depth", type=COUNT, help="Messages in flight on a connection in the closed loop.")
+@click.option("--rate", type=POSITIVE, help="Bets a second offered in the open loop.")
 @click.option(
     "--seconds",
-    type=_POSITIVE_RATE,
+    type=POSITIVE,
     help=f"Length of a run's measured window; at most {LONGEST_S}.",
 )
-@click.option("--repeats", type=_POSITIVE, default=5, show_default=True, help="Runs of each kind.")
+@click.option("--repeats", type=COUNT, default=5, show_default=True, help="Runs of each kind.")
 @click.option("--mode", type=MODES, help=MODE_HELP)
 @click.option("--loop", type=click.Choice(["open", "closed"]), help="Only this loop.")
 @click.option("--load", type=LOADS, default="uniform", show_default=True, help=LOAD_HELP)
 @click.option("--arrivals", type=ARRIVALS, show_default="poisson", help=ARRIVALS_HELP)
 @click.option("--url", help="A server that runs already, with its rate limits raised.")
-@click.option("--server-pid", type=int, help="That server's process, to measure its CPU.")
+@click.option("--server-pid", type=COUNT, help="That server's process, to measure its CPU.")
 @click.option("--database-url", help="That server's PostgreSQL, to check its ledger.")
 def main(
     quick: bool,

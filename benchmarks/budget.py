@@ -13,6 +13,7 @@ import click
 import uvloop
 
 from benchmarks import machine, results
+from benchmarks.choices import POSITIVE
 from benchmarks.ledger import LedgerError
 from benchmarks.measurement import MeasurementError
 from benchmarks.own_node import own_node
@@ -157,7 +158,9 @@ async def bench(rounds: int, depth: int, profile_s: float | None, file: Path | N
     "--depth", type=click.IntRange(1, 16), default=8, show_default=True, help="Bets in a read."
 )
 @click.option("--profile", is_flag=True, help="Sample a loaded server, too.")
-@click.option("--seconds", default=5.0, show_default=True, help="How long it is sampled.")
+@click.option(
+    "--seconds", type=POSITIVE, default=5.0, show_default=True, help="How long it is sampled."
+)
 def main(
     quick: bool,
     file: Path | None,

@@ -1,7 +1,8 @@
 """What the commands that place bets let people choose."""
 
+import math
 from types import MappingProxyType
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 import click
 
@@ -15,6 +16,25 @@ DEPTH: Final = MappingProxyType({"single": 8, "batch": 1})
 # Crash rounds follow each other in some seconds; in a shorter window there is one burst.
 BURST_EVERY_S: Final = 5.0
 
+
+class Positive(click.FloatRange):
+    """A finite number above zero, `most` at most: a rate or a duration."""
+
+    def __init__(self, most: float | None = None) -> None:
+        super().__init__(0, most, min_open=True)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it. Raises click.BadParameter for what is none, which "nan" and "inf" are not."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+COUNT: Final = click.IntRange(min=1)
+POSITIVE: Final = Positive()
 MODES: Final = click.Choice(list(BETS_PER_MESSAGE))
 MODE_HELP: Final = "One bet a message, or 100."
 LOADS: Final = click.Choice(get_args(Load))

@@ -17,6 +17,7 @@ import click
 import uvloop
 
 from benchmarks import machine, results
+from benchmarks.choices import COUNT, POSITIVE
 from benchmarks.contenders import (
     NODE,
     NODE_SYNCED,
@@ -328,10 +329,22 @@ async def _about(names: Sequence[str]) -> dict[str, Any]:
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="Three short rounds, open loop once: two minutes.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
-@click.option("--connections", default=64, show_default=True, help="Players, one socket each.")
-@click.option("--depth", default=8, show_default=True, help="Bets in flight on a connection.")
-@click.option("--repeats", type=int, help="Rounds of each kind.")
-@click.option("--seconds", type=float, help="Length of a run's measured window.")
+@click.option(
+    "--connections",
+    type=COUNT,
+    default=64,
+    show_default=True,
+    help="Players, one socket each.",
+)
+@click.option(
+    "--depth",
+    type=COUNT,
+    default=8,
+    show_default=True,
+    help="Bets in flight on a connection.",
+)
+@click.option("--repeats", type=COUNT, help="Rounds of each kind.")
+@click.option("--seconds", type=POSITIVE, help="Length of a run's measured window.")
 def main(
     quick: bool,
     file: Path | None,

@@ -16,6 +16,7 @@ import click
 import uvloop
 
 from benchmarks import machine, results
+from benchmarks.choices import COUNT, POSITIVE
 from benchmarks.echo_generator import EchoOutcome, EchoPlan
 from benchmarks.histogram import Histogram
 from benchmarks.peer_process import (
@@ -249,8 +250,8 @@ async def bench(options: Options, file: Path | None) -> str:
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="Three short rounds of two loads: a minute in all.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
-@click.option("--rounds", type=int, help="Runs of each kind.")
-@click.option("--seconds", type=float, help="Length of a run's measured window.")
+@click.option("--rounds", type=COUNT, help="Runs of each kind.")
+@click.option("--seconds", type=POSITIVE, help="Length of a run's measured window.")
 def main(quick: bool, file: Path | None, rounds: int | None, seconds: float | None) -> None:
     """Read the command line."""
     options = Options(

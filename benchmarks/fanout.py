@@ -18,6 +18,7 @@ import click
 import uvloop
 
 from benchmarks import fanout_server, machine, results
+from benchmarks.choices import COUNT, POSITIVE
 from benchmarks.crowd import raise_file_limit
 from benchmarks.deliveries import Publication
 from benchmarks.line import LineError
@@ -265,11 +266,13 @@ async def bench(options: Options, file: Path | None) -> str:
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="Rooms up to 1,000, once: under a minute.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
-@click.option("--members", "sizes", type=int, multiple=True, help="Of the room; repeatable.")
-@click.option("--interval", type=float, help="Seconds between broadcasts, whatever the room.")
-@click.option("--rate", default=1_000.0, show_default=True, help="Bets a second meanwhile.")
-@click.option("--seconds", type=float, help="Length of a run's measured windows.")
-@click.option("--repeats", type=int, help="Runs of each size.")
+@click.option("--members", "sizes", type=COUNT, multiple=True, help="Of the room; repeatable.")
+@click.option("--interval", type=POSITIVE, help="Seconds between broadcasts, whatever the room.")
+@click.option(
+    "--rate", type=POSITIVE, default=1_000.0, show_default=True, help="Bets a second meanwhile."
+)
+@click.option("--seconds", type=POSITIVE, help="Length of a run's measured windows.")
+@click.option("--repeats", type=COUNT, help="Runs of each size.")
 def main(
     quick: bool,
     file: Path | None,

@@ -18,11 +18,13 @@ from benchmarks.choices import (
     ARRIVALS_HELP,
     BETS_PER_MESSAGE,
     BURST_EVERY_S,
+    COUNT,
     DEPTH,
     LOAD_HELP,
     LOADS,
     MODE_HELP,
     MODES,
+    POSITIVE,
     check_open_loop,
 )
 from benchmarks.lengths import LONGEST_S, LengthError, check_length
@@ -49,8 +51,6 @@ _RATE: Final = 1_000.0
 _RATE_OF_ONE: Final = _RATE / _CONNECTIONS
 _WARM_UP_S: Final = 1.0
 _PROGRESS_EVERY_S: Final = 1.0
-_POSITIVE: Final = click.IntRange(min=1)
-_POSITIVE_RATE: Final = click.FloatRange(min=0, min_open=True)
 # What the world may do to a load test. Everything else is a mistake of ours.
 _FAILURES: Final = (
     EnlistError,
@@ -257,20 +257,16 @@ def _sentence(url: str, error: Exception) -> str:
 
 @click.command("bets")
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The server.")
-@click.option(
-    "--connections", type=_POSITIVE, default=_CONNECTIONS, show_default=True, help="Sockets."
-)
+@click.option("--connections", type=COUNT, default=_CONNECTIONS, show_default=True, help="Sockets.")
 @click.option(
     "--rate",
-    type=_POSITIVE_RATE,
+    type=POSITIVE,
     help="Bets a second offered, unless --depth is. By default 62.5 for each player, up to 1000.",
 )
-@click.option(
-    "--depth", type=_POSITIVE, help="Messages in flight on a connection, as fast as it goes."
-)
+@click.option("--depth", type=COUNT, help="Messages in flight on a connection, as fast as it goes.")
 @click.option(
     "--seconds",
-    type=_POSITIVE_RATE,
+    type=POSITIVE,
     default=10.0,
     show_default=True,
     help=f"How long; at most {LONGEST_S}, or as long as each --token holds.",
@@ -279,7 +275,7 @@ def _sentence(url: str, error: Exception) -> str:
 @click.option("--load", type=LOADS, default="uniform", show_default=True, help=LOAD_HELP)
 @click.option("--arrivals", type=ARRIVALS, show_default="poisson", help=ARRIVALS_HELP)
 @click.option("--token", "tokens", multiple=True, help="A player of your own; can be repeated.")
-@click.option("--stake", type=_POSITIVE, default=BET["stake"], help="Of each bet, in minor units.")
+@click.option("--stake", type=COUNT, default=BET["stake"], help="Of each bet, in minor units.")
 @click.option("--currency", default=CURRENCY, show_default=True, help="Of the stakes.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
 def command(

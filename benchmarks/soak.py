@@ -23,6 +23,7 @@ import click
 import uvloop
 
 from benchmarks import machine, results
+from benchmarks.choices import POSITIVE, Positive
 from benchmarks.condition import Stored, stored
 from benchmarks.flatness import Flatness
 from benchmarks.histogram import Histogram
@@ -57,8 +58,6 @@ _RENEW_AFTER_S: Final = 10 * 60.0
 # A row must be over before any of its tokens is, with a minute for those who join and for the last
 # answers.
 _ROW_LIMIT_S: Final = ACCESS_LIFETIME_S - _RENEW_AFTER_S - 60.0
-_ABOVE_ZERO: Final = click.FloatRange(0, min_open=True)
-_ROW_LENGTHS: Final = click.FloatRange(0, _ROW_LIMIT_S, min_open=True)
 _BETS: Final = "select count(*) from wallet_entries where kind = 'bet'"
 
 
@@ -404,15 +403,13 @@ def _write(
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="A minute, in rows of five seconds.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
-@click.option("--seconds", type=_ABOVE_ZERO, help="How long: an hour unless set.")
+@click.option("--seconds", type=POSITIVE, help="How long: an hour unless set.")
 @click.option(
     "--every",
-    type=_ROW_LENGTHS,
+    type=Positive(_ROW_LIMIT_S),
     help=f"Seconds of a row: a minute unless set; {_ROW_LIMIT_S:.0f} at most, as tokens end.",
 )
-@click.option(
-    "--rate", type=_ABOVE_ZERO, help="Bets a second; half of the server's most unless set."
-)
+@click.option("--rate", type=POSITIVE, help="Bets a second; half of the server's most unless set.")
 @click.option("--connections", type=click.IntRange(2), help="Players at a time.")
 @click.option("--wallets", type=click.IntRange(64), help="Players in all.")
 def main(

@@ -16,6 +16,7 @@ import click
 import uvloop
 
 from benchmarks import machine, results
+from benchmarks.choices import POSITIVE
 from benchmarks.crowd import raise_file_limit
 from benchmarks.line import LineError
 from benchmarks.measurement import Measurement, MeasurementError, measure, meter_of
@@ -280,7 +281,9 @@ async def bench(options: Options, file: Path | None) -> str:
     help="How clients begin; repeatable, and both unless given.",
 )
 @click.option("--clients", type=int, help="How many of each kind come back at once.")
-@click.option("--rate", default=1_000.0, show_default=True, help="Bets offered in a second.")
+@click.option(
+    "--rate", type=POSITIVE, default=1_000.0, show_default=True, help="Bets offered in a second."
+)
 @click.option(
     "--handshakes", default=1_000, show_default=True, help="The server's bound in a second."
 )
