@@ -1,13 +1,12 @@
 """A whole node in this very process, on an embedded PostgreSQL that syncs to disk."""
 
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
+from benchmarks.own_postgres import own_folder, own_postgres
 from server.app import Pitboss
-from server.serve import database, settle_memory
+from server.serve import settle_memory
 from server.settings import Settings
 from storage.migrate import migrate
 from storage.pool import open_pools
@@ -30,9 +29,9 @@ class OwnNode:
 @asynccontextmanager
 async def own_node() -> AsyncIterator[OwnNode]:
     """Start a node on fresh data, without limits on rates, and remove it all afterwards."""
-    with tempfile.TemporaryDirectory(prefix="pitboss-bench-") as folder:
+    with own_folder() as folder:
         settings = Settings(
-            data_dir=Path(folder),
+            data_dir=folder,
             port=0,
             bets_per_second=100_000,
             commands_per_second=10_000,
@@ -42,12 +41,12 @@ async def own_node() -> AsyncIterator[OwnNode]:
             ping_interval_milliseconds=3_600_000,
             demo_player=False,
         )
-        async with database(settings) as postgres:
-            await migrate(postgres.dsn)
-            pools = await open_pools(postgres.dsn)
+        async with own_postgres(settings.data_dir) as dsn:
+            await migrate(dsn)
+            pools = await open_pools(dsn)
             try:
-                async with _started(Pitboss(settings, postgres.dsn, pools)) as (pitboss, port):
-                    yield OwnNode(pitboss, port, postgres.dsn)
+                async with _started(Pitboss(settings, dsn, pools)) as (pitboss, port):
+                    yield OwnNode(pitboss, port, dsn)
             finally:
                 pools.terminate()
 

@@ -21,6 +21,7 @@ import uvloop
 from benchmarks import machine, results
 from benchmarks.ledger import LedgerError, audit
 from benchmarks.measurement import MeasurementError, measure
+from benchmarks.own_postgres import own_postgres
 from benchmarks.plan import Plan
 from benchmarks.players import BET, EnlistError, Player, enlist
 from benchmarks.retrying import Retrying
@@ -30,7 +31,6 @@ from benchmarks.supervised import Supervised, supervised
 from benchmarks.usage import Meter
 from benchmarks.verdict import Verdict, judge
 from benchmarks.worker import WorkerError
-from storage.embedded import EmbeddedPostgres
 
 SERVER: Final = "server"
 BOTH: Final = "server and PostgreSQL"
@@ -276,16 +276,12 @@ async def bench(bets: int, kills: int, file: Path | None) -> str:
         recovery = Recovery(server, await enlist(server.url, _CONNECTIONS))
         done = await recovery.run(victims)
         await server.stop()
-        postgres = EmbeddedPostgres(server.data_dir)
-        database_url = await postgres.start()
-        try:
+        async with own_postgres(server.data_dir) as database_url:
             about = await machine.describe(database_url, server.data_dir)
             verdict = await judge(database_url, recovery.players)
             began_s = time.perf_counter()
             said = await audit(server.environment)
             audit_s = time.perf_counter() - began_s
-        finally:
-            await postgres.stop()
     result = Result(
         filled=filled,
         kills=done,

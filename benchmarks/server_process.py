@@ -5,7 +5,6 @@ import contextlib
 import os
 import socket
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Final
 
 import aiohttp
 
-from storage.embedded import EmbeddedPostgres
+from benchmarks.own_postgres import own_folder, own_postgres
 
 SERVE: Final = ("-m", "server", "serve")
 
@@ -81,15 +80,11 @@ async def own_server() -> AsyncIterator[Server]:
 @asynccontextmanager
 async def own_storage() -> AsyncIterator[Storage]:
     """Start PostgreSQL with fresh data, for one server after another, and remove it afterwards."""
-    with tempfile.TemporaryDirectory(prefix="pitboss-bench-") as folder:
-        data_dir = Path(folder)
-        postgres = EmbeddedPostgres(data_dir / "data")
-        database_url = await postgres.start()
-        environment = {"DATABASE_URL": database_url, "PITBOSS_DATA_DIR": str(data_dir / "server")}
-        try:
+    with own_folder() as data_dir:
+        async with own_postgres(data_dir / "data") as database_url:
+            server_dir = str(data_dir / "server")
+            environment = {"DATABASE_URL": database_url, "PITBOSS_DATA_DIR": server_dir}
             yield Storage(database_url, data_dir, environment)
-        finally:
-            await postgres.stop()
 
 
 @asynccontextmanager
@@ -123,12 +118,22 @@ async def serving(
             raise
         raise ServerError(f"the server ended by itself, with {process.returncode}") from error
     finally:
-        if process.returncode is None:
-            process.terminate()
-        async with asyncio.timeout(_STOP_LIMIT_S):
-            code = await process.wait()
+        code = await ended(process)
     if code != 0:
         raise ServerError(f"the server ended with exit code {code}")
+
+
+async def ended(process: asyncio.subprocess.Process) -> int:
+    """Have a server drain and end, or kill one that does not. Returns its exit code."""
+    # It may have ended a moment ago, by a Ctrl-C that it got too.
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_LIMIT_S):
+            return await process.wait()
+    except TimeoutError:
+        process.kill()
+        return await process.wait()
 
 
 async def _until_ready(url: str, process: asyncio.subprocess.Process) -> None:

@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
-import tempfile
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +16,8 @@ from typing import Final
 import aiohttp
 import psutil
 
-from benchmarks.server_process import SERVE, ServerError
+from benchmarks.own_postgres import clear_away, own_folder
+from benchmarks.server_process import SERVE, ServerError, ended, free_port
 from storage.postmaster import Postmaster
 
 # What the server is started with, besides its port and its folder.
@@ -33,7 +32,6 @@ _SETTINGS: Final = {
 _ROOT: Final = Path(__file__).parents[1]
 # A first start makes a database cluster; a later one may have minutes of log to replay.
 _READY_LIMIT_S: Final = 120.0
-_STOP_LIMIT_S: Final = 60.0
 # How often the port is tried: a little of the time that is measured.
 _LOOK_S: Final = 0.005
 
@@ -93,11 +91,15 @@ class Supervised:
 
     async def stop(self) -> None:
         """Have it drain and end. Raises ServerError unless it does so in good order."""
-        self.process.terminate()
-        async with asyncio.timeout(_STOP_LIMIT_S):
-            code = await self.process.wait()
+        code = await ended(self.process)
         if code != 0:
             raise ServerError(f"the server ended with exit code {code}")
+
+    async def clear_away(self) -> None:
+        """End the server if it runs, and then its PostgreSQL, which a killed one leaves running."""
+        if self._process is not None:
+            await ended(self._process)
+        await clear_away(self.data_dir)
 
     async def listening(self) -> float:
         """Wait until its port takes connections; the moment is of `time.perf_counter`."""
@@ -133,17 +135,16 @@ async def supervised(
     """A server on fresh data that is ready; all of it is stopped and removed afterwards.
 
     Raises:
-        ServerError: It does not start.
+        ServerError: It does not start, or ended with an exit code other than 0.
     """
-    with tempfile.TemporaryDirectory(prefix="pitboss-bench-") as folder:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        server = Supervised(Path(folder), port, settings)
-        await server.start()
+    with own_folder() as folder:
+        server = Supervised(folder, free_port(), settings)
         try:
+            await server.start()
             await server.ready()
             yield server
         finally:
-            if server.process.returncode is None:
-                await server.stop()
+            await server.clear_away()
+    code = server.process.returncode
+    if code != 0:
+        raise ServerError(f"the server ended with exit code {code}")
