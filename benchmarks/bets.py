@@ -169,20 +169,20 @@ async def _server(given: Server | None) -> AsyncIterator[Server]:
         yield server
 
 
-async def bench(options: Options, given: Server | None, file: Path | None) -> str:
+async def bench(options: Options, given: Server | None, file: Path) -> str:
     """Run everything, write the results to `file`, and return the report."""
     async with _server(given) as server:
         about = await machine.describe(server.database_url, server.data_dir)
         runs = Bench(options, server, await meter_of(server))
         series = await runs.run()
         notes = await runs.notes()
-    results.write(file, about, [one.figures() for one in series], notes, asdict(options))
-    report = markdown(about, series, notes)
-    if file is not None:
+    printed = beside = markdown(about, series, notes)
+    with results.saving():
         picture = file.with_suffix(".svg")
-        shown = f"\n\n![Latency over load]({picture.name})" if plot(picture, series) else ""
-        file.with_suffix(".md").write_text(f"{report}{shown}\n")
-    return report
+        if plot(picture, series):
+            beside = f"{printed}\n\n![Latency over load]({picture.name})"
+    results.write(file, about, [one.figures() for one in series], notes, asdict(options), beside)
+    return printed
 
 
 def _check_loops(

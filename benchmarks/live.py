@@ -324,6 +324,8 @@ def command(
         stake=stake,
         currency=currency,
     )
+    if file is not None:
+        file = results.place("live", file, quick=False)
     try:
         click.echo(uvloop.run(bench(options, tokens, file)))
     except _FAILURES as error:

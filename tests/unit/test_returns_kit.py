@@ -2,13 +2,16 @@
 
 import json
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Final
 
+import click
 import pytest
 
 from benchmarks import results
@@ -178,14 +181,58 @@ def test_a_client_waits_longer_after_each_attempt(
     assert max(waits_s) == pytest.approx(most_s, rel=0.01)
 
 
-def test_a_run_leaves_a_dated_file_and_a_quick_one_says_so() -> None:
-    asked = Path("figures.json")
-    assert results.place("storm", asked, quick=True) == asked
-    assert results.place("storm", asked, quick=False) == asked
-    quick = results.place("storm", None, quick=True)
-    assert quick.match("benchmarks/results/storm-quick-????-??-??-??????.json")
-    dated = results.place("storm", None, quick=False)
-    assert dated.match("benchmarks/results/storm-????-??-??-??????.json")
+@pytest.fixture
+def command() -> Iterator[click.Context]:
+    """A command that runs, as files of results are made by one."""
+    with click.Context(click.Command("measure")) as context:
+        yield context
+
+
+@pytest.mark.usefixtures("command")
+def test_a_run_has_a_dated_file_of_its_own_and_a_quick_one_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "_FOLDER", tmp_path / "results")
+    monkeypatch.setattr(time, "gmtime", partial(time.gmtime, 0))
+    names = [results.place("storm", None, quick=quick).name for quick in (False, False, True)]
+    moment = "1970-01-01-000000"
+    assert names == [f"storm-{moment}.json", f"storm-{moment}-2.json", f"storm-quick-{moment}.json"]
+
+
+def test_a_file_is_made_beforehand_and_goes_again_if_nothing_was_written(
+    command: click.Context, tmp_path: Path
+) -> None:
+    full, empty, old = (tmp_path / "new" / f"{name}.json" for name in ("full", "empty", "old"))
+    old.parent.mkdir()
+    old.write_text("{}")
+    assert [results.place("storm", one, quick=True) for one in (full, empty, old)] == [
+        full,
+        empty,
+        old,
+    ]
+    assert old.read_text() == "{}"
+    assert full.exists()
+    assert empty.exists()
+    full.write_text("{}")
+    command.close()
+    assert full.exists()
+    assert old.exists()
+    assert not empty.exists()
+
+
+@pytest.mark.usefixtures("command")
+def test_where_no_file_can_be_it_is_said_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for asked in (tmp_path, tmp_path / "file" / "figures.json"):
+        with pytest.raises(click.ClickException, match="cannot be written"):
+            results.place("storm", asked, quick=False)
+
+
+def test_figures_that_cannot_be_written_later_do_not_end_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results.write(tmp_path, {}, [], [])
+    assert "Not all results were written" in capsys.readouterr().err
 
 
 def test_results_say_when_and_of_what_and_the_report_is_beside_them(tmp_path: Path) -> None:
