@@ -4,6 +4,9 @@ All of it is lines: the plan and the outcome as JSON, the marks as they are.
 """
 
 import asyncio
+import ctypes
+import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable
@@ -27,6 +30,7 @@ _FAILED: Final = "failed "
 _ROOT: Final = Path(__file__).parents[1]
 # Tokens of 10,000 players are the longest line; an outcome has two histograms of 4,352 buckets.
 _LINE_LIMIT_BYTES: Final = 16_000_000
+_SET_PARENT_DEATH_SIGNAL: Final = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
 class WorkerError(Exception):
@@ -93,14 +97,22 @@ async def worker(
 
 
 def read_plan(kind: type[_Plan]) -> _Plan:
-    """The plan, from stdin."""
-    return msgspec.json.decode(sys.stdin.buffer.readline(), type=kind)
+    """The plan, from stdin. This process ends if nobody gives one."""
+    line = sys.stdin.buffer.readline()
+    if not line:
+        sys.exit(1)
+    return msgspec.json.decode(line, type=kind)
 
 
 def say(mark: str) -> None:
-    """Tell how far the work is."""
-    sys.stdout.write(f"{mark}\n")
-    sys.stdout.flush()
+    """Tell how far the work is. This process ends if nobody listens any more."""
+    try:
+        sys.stdout.write(f"{mark}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What could not be written is tried again at the end, and must not fail there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
 
 
 def tell(outcome: msgspec.Struct) -> None:
@@ -120,8 +132,10 @@ def work(
 ) -> None:
     """Do what the plan on stdin says, and tell what came of it.
 
-    Of these failures the message is told, of others the traceback goes to stderr.
+    Of these failures the message is told, of others the traceback goes to stderr. It ends when its
+    parent does, however that came about.
     """
+    _end_with_parent()
     try:
         tell(function(read_plan(kind)))
     except failures as error:
@@ -129,3 +143,12 @@ def work(
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)  # 128 and the signal's number, as shells have it; nobody waits any more
+
+
+def _end_with_parent() -> None:
+    """Have the kernel send SIGTERM when whoever gave the plan is gone: a killed one tells nobody.
+
+    Where there is no such thing, the first mark that nobody reads ends the work.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
