@@ -28,13 +28,13 @@ class Client(Line):
     def place(self, count: int) -> None:
         """Send some messages, which are due now, in one write."""
         now_ns = perf_counter_ns()
-        first_id = self._traffic.sent(now_ns, count, now_ns)
+        first_id = self._traffic.sent(now_ns, count, now_ns, self)
         self._place(first_id, count)
 
     def place_due(self, due_ns: Sequence[int]) -> None:
         """Send a message for each of the moments at which one was due, in one write."""
         now_ns = perf_counter_ns()
-        first_ids = [self._traffic.sent(due, 1, now_ns) for due in due_ns]
+        first_ids = [self._traffic.sent(due, 1, now_ns, self) for due in due_ns]
         self._place(first_ids[0], len(due_ns))
 
     def _place(self, first_id: int, count: int) -> None:
@@ -53,7 +53,7 @@ class Client(Line):
         if len(answers) != len(payloads):
             super().take([one for one in payloads if not one.startswith(b"43")], now_ns)
         if answers:
-            self._traffic.answered(answers, now_ns)
+            self._traffic.answered(answers, now_ns, self)
             if self.refill:
                 self.place(len(answers))
 

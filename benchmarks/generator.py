@@ -5,6 +5,7 @@ server meanwhile, then the Outcome as one line of JSON.
 """
 
 import gc
+import ssl
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from random import Random
@@ -98,7 +99,7 @@ class Generator:
         if plan.messages_per_second is not None:
             # A long one takes half a minute, in which nobody would answer the server's heartbeats.
             arrivals = Arrivals(plan, self._clients)
-        self._crowd.join(plan.url, one_address=True)
+        self._join()
         start_ns = perf_counter_ns()
         begin_ns = start_ns + int(plan.warm_up_s * _NS)
         end_ns = begin_ns + int(plan.window_s * _NS)
@@ -108,6 +109,14 @@ class Generator:
         cores = self._window(turn, begin_ns, end_ns)
         self._last_answers()
         return cores
+
+    def _join(self) -> None:
+        try:
+            self._crowd.join(self._plan.url, one_address=True)
+        except ssl.SSLError:
+            raise  # there is one, which is not to be trusted
+        except OSError as error:
+            raise LineError(f"There is no server at {self._plan.url}: {error}") from error
 
     def _closed_loop(self) -> Callable[[int], None]:
         """Send some messages on each connection; another will follow each answer."""

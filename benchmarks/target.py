@@ -30,6 +30,8 @@ class Target:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or parts.hostname is None:
             raise ValueError(f"{url} is not the URL of a server, such as http://127.0.0.1:8080")
+        if "?" in url or "#" in url:
+            raise ValueError(f"{url} has a query or a fragment, and a server's URL has none")
         tls = ssl.create_default_context() if parts.scheme == "https" else None
         port = parts.port or (443 if tls else 80)
         return cls(parts.hostname, port, upgrade_request(parts.netloc, parts.path.rstrip("/")), tls)

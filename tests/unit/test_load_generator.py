@@ -134,6 +134,50 @@ def test_an_answer_to_nothing_or_of_nothing_is_an_error(answer: bytes) -> None:
         sent().answered([answer], 2_000)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"success":1}',
+        '{"success":trueGARBAGE',
+        '{"success":true,',
+        '{"success":true},{"success":true}',
+        '{"success":false,"error":{"code":null}}',
+        '{"success":false,"error":{"code":[]}}',
+        '{"success":false,"error":{"code":"\\ud800"}}',
+        '{"success":false,"error":{"code":"two words"}}',
+        "[" * 5_000,
+    ],
+)
+def test_an_answer_that_makes_no_sense_is_an_error(body: str) -> None:
+    with pytest.raises(TrafficError, match="the server answered"):
+        sent().answered([ack(0, body)], 2_000)
+
+
+def test_an_answer_that_is_no_text_is_an_error() -> None:
+    answer = ack(0, REFUSED).replace(b"overloaded", b"\xff\xfe")
+    with pytest.raises(TrafficError, match="the server answered"):
+        sent().answered([answer], 2_000)
+
+
+def test_an_answer_is_for_the_connection_that_asked() -> None:
+    traffic, sender, other = Traffic(1), object(), object()
+    traffic.sent(0, 2, 0, sender)
+    traffic.answered([ack(0, SETTLED)], 1, sender)
+    with pytest.raises(TrafficError, match="another connection waits"):
+        traffic.answered([ack(1, SETTLED)], 1, other)
+
+
+@pytest.mark.parametrize("bets_per_message", [1, 3])
+def test_later_answers_are_counted_by_their_beginnings(bets_per_message: int) -> None:
+    traffic = Traffic(bets_per_message)
+    traffic.sent(0, 101, 0)
+    whole = SETTLED if bets_per_message == 1 else batch_ack(0, *[SETTLED] * 3)[11:-1].decode()
+    traffic.answered([ack(number, whole) for number in range(100)], 1)
+    with pytest.raises(TrafficError, match="the server answered"):
+        traffic.answered([ack(100, whole.replace("true,", "trueGARBAGE,"))], 1)
+    assert traffic.acknowledged == 100 * bets_per_message
+
+
 def test_no_more_messages_are_sent_than_have_numbers_of_one_length() -> None:
     with pytest.raises(TrafficError, match="at most"):
         Traffic(1).sent(0, END_ID - FIRST_ID + 1, 0)
