@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+import aiohttp
 import click
 import uvloop
 
@@ -50,6 +51,15 @@ _QUICK_SHARES: Final = (0.1, 0.5, 0.9)
 _QUICK_WINDOW_S: Final = 1.5
 # What a server may refuse because of the load: how much, is a figure of the open loop.
 _SHED: Final = ("overloaded",)
+# What may go wrong, of which the message is enough. Everything else is a mistake of ours.
+_FAILURES: Final = (
+    EnlistError,
+    LedgerError,
+    MeasurementError,
+    ServerError,
+    WorkerError,
+    aiohttp.ClientError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +281,7 @@ def main(
     file = results.place("bets", file, quick=quick)
     try:
         print(uvloop.run(bench(options, given, file)))
-    except (EnlistError, LedgerError, MeasurementError, ServerError, WorkerError) as error:
+    except _FAILURES as error:
         raise click.ClickException(str(error)) from error
 
 

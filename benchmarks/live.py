@@ -57,7 +57,6 @@ _FAILURES: Final = (
     MeasurementError,
     WorkerError,
     aiohttp.ClientError,
-    TimeoutError,
 )
 # To the beginning of the line, and what stood there away.
 _REWRITE: Final = "\r\x1b[K"
@@ -160,15 +159,15 @@ async def guests(url: str, count: int) -> list[str]:
     return tokens
 
 
-async def bench(options: Options, tokens: Sequence[str], file: Path | None) -> str:
-    """Run the load test, write its results to `file`, and return the report.
+async def bench(options: Options, tokens: Sequence[str], file: Path | None) -> None:
+    """Run the load test, write its results to `file`, and print the report.
 
     A run that ends before its time writes what there is until then, and prints its report.
 
     Raises:
         EnlistError: The server takes no guests, and there are no tokens.
         WorkerError: The generator failed.
-        MeasurementError: No bet was settled.
+        MeasurementError: No bet was due, or none was settled.
     """
     players = tokens or await guests(options.url, options.connections)
     fitted = options.fitted(len(set(players)))
@@ -183,7 +182,9 @@ async def bench(options: Options, tokens: Sequence[str], file: Path | None) -> s
         if line.newest is not None:
             click.echo(await _report(fitted, _until(line.newest), file))
         raise
-    return await _report(fitted, measured, file)
+    click.echo(await _report(fitted, measured, file))
+    if not measured.outcome.bets:
+        raise MeasurementError("No bet was settled in the window")
 
 
 async def _measured(plan: Plan, line: ProgressLine) -> Measurement:
@@ -247,7 +248,7 @@ def _sentence(url: str, error: Exception) -> str:
     match error:
         case EnlistError():
             return hint(error.code, error.path) or f"No guest was let in: {error}"
-        case aiohttp.ClientConnectionError() | TimeoutError():
+        case aiohttp.ClientConnectionError():
             return f"There is no server at {url}: {error}"
         case aiohttp.ClientError():
             return f"There is no Pitboss server at {url}: {error}"
@@ -327,6 +328,6 @@ def command(
     if file is not None:
         file = results.place("live", file, quick=False)
     try:
-        click.echo(uvloop.run(bench(options, tokens, file)))
+        uvloop.run(bench(options, tokens, file))
     except _FAILURES as error:
         raise click.ClickException(_sentence(url, error)) from error

@@ -117,8 +117,8 @@ async def measure(
 
     Raises:
         WorkerError: The generator failed.
-        MeasurementError: The server settled none, or refused some for other reasons than these
-            `refusals`, of which None are all there are.
+        MeasurementError: No bet was due, or the server settled none, or refused some for other
+            reasons than these `refusals`, of which None are all there are.
     """
     count = _commits if commits else _no_commits
 
@@ -129,6 +129,10 @@ async def measure(
     async with worker("benchmarks.generator", plan, told) as generator:
         measured = await _watch(generator, plan, meter, meanwhile, count)
     outcome = measured.outcome
+    if plan.messages_per_second is not None and not outcome.lateness:
+        raise MeasurementError(
+            "no bet was due in the window: give a higher rate, or a longer window"
+        )
     worthless = () if refusals is None else set(outcome.refused) - set(refusals)
     if worthless or not (outcome.bets or outcome.refused):
         raise MeasurementError(f"bets settled: {outcome.bets}; refused: {outcome.refused}")

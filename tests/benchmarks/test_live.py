@@ -8,14 +8,17 @@ import sys
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import jwt
 import pytest
 import pytest_asyncio
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
 
-from benchmarks import bets
+from benchmarks import bets, players
 from benchmarks.lengths import LONGEST_S
 from benchmarks.live import ProgressLine
 from benchmarks.obstacles import FAUCET, GUESTS, explained, hint
@@ -84,6 +87,15 @@ async def test_it_places_bets_tells_how_it_goes_and_writes_what_came_of_it(
     assert json.loads(file.read_bytes())["settings"]["rate"] == 500
     assert player.token not in file.read_text()
 
+    poor = await bench("--url", url, "--rate", "50", *own, "--stake", "1000000000")
+    assert poor.exit_code == 1
+    assert "refused as stake_too_large" in poor.stdout
+    assert "No bet was settled" in poor.stderr
+
+    rare = await bench("--url", url, "--rate", "0.001", *own)
+    assert rare.exit_code == 1
+    assert "no bet was due in the window" in rare.stderr
+
     batches = await bench("--url", url, "--mode", "batch", "--depth", "1", *own)
     assert batches.exit_code == 0
     assert "| batch | 2 x 1 in flight |" in batches.stdout
@@ -111,15 +123,67 @@ async def test_a_server_without_play_money_is_named_so(
 
 
 async def test_no_server_is_one_sentence() -> None:
-    result = await bench("--url", "http://127.0.0.1:1")
+    for own in ((), ("--token", token(10_000))):
+        result = await bench("--url", "http://127.0.0.1:1", *own)
+        assert result.exit_code == 1
+        assert "There is no server at http://127.0.0.1:1: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<html>",
+        b"",
+        b"\xff",
+        b"[1]",
+        b"{}",
+        b'{"data":{"user":{},"access_token":1}}',
+        b"[" * 5_000,
+    ],
+)
+async def test_a_server_that_is_no_pitboss_is_one_sentence(answer: bytes) -> None:
+    async with desk(answer) as url:
+        result = await bench("--url", url)
     assert result.exit_code == 1
-    assert "There is no server at http://127.0.0.1:1" in result.stderr
+    assert "No guest was let in: auth/guest was answered 200: " in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+async def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(players, "_ANSWER_LIMIT_S", 0.2)
+    async with desk(None) as url:
+        result = await bench("--url", url)
+    assert result.exit_code == 1
+    assert "auth/guest was not answered within 0.2 s" in result.stderr
+
+
+@asynccontextmanager
+async def desk(answer: bytes | None) -> AsyncIterator[str]:
+    """The URL of a server that answers whoever signs in so, or not at all."""
+    leave = asyncio.Event()
+
+    async def sign_in(_request: web.Request) -> web.Response:
+        if answer is None:
+            await leave.wait()
+        return web.Response(body=answer, content_type="application/json")
+
+    application = web.Application()
+    application.router.add_post("/api/v1/auth/guest", sign_in)
+    server = TestServer(application)
+    await server.start_server()
+    try:
+        yield str(server.make_url("")).rstrip("/")
+    finally:
+        leave.set()
+        await server.close()
 
 
 @pytest.mark.parametrize(
     ("args", "problem"),
     [
         (("--url", "ftp://x"), "not the URL of a server"),
+        (("--url", "http://x?a=b"), "a query or a fragment"),
+        (("--url", "http://x/#a"), "a query or a fragment"),
         (("--rate", "1", "--depth", "1"), "open loop"),
         (("--arrivals", "burst", "--depth", "1"), "open loop"),
         (("--arrivals", "burst", "--seconds", "0.05"), "more than 0.1"),
