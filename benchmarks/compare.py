@@ -8,7 +8,7 @@ same generator. What each has lost after a crash stands beside its figures.
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +31,7 @@ from benchmarks.contest import PERCENTS, Run, Series, times
 from benchmarks.crash_losses import PROMISES
 from benchmarks.ledger import LedgerError
 from benchmarks.measurement import MeasurementError, measure
-from benchmarks.peer_process import PeerError, node_versions
+from benchmarks.peer_process import PeerError, node_trouble, node_versions
 from benchmarks.plan import Plan
 from benchmarks.players import BET, EnlistError
 from benchmarks.redis_process import RedisStartError, redis_version
@@ -304,9 +304,13 @@ def notes_of(found: Comparison, wanted: Sequence[str]) -> list[str]:
 
 async def bench(options: Options, file: Path | None) -> str:
     """Run everything, write the results to `file`, and return the report."""
+    trouble = await node_trouble() if NODE in options.names else ""
+    if trouble:
+        names = tuple(name for name in options.names if name not in {NODE, NODE_SYNCED})
+        options = replace(options, names=names)
     about = await _about(options.names)
     found = await compare(options)
-    notes = notes_of(found, options.names)
+    notes = [*notes_of(found, options.names), *filter(None, [trouble])]
     settings = asdict(options) | {"bet": BET, "open_share": _OPEN_SHARE}
     figures = [one.figures() for one in found.every]
     figures.append({"pitboss_beside": ratios(found.closed)})

@@ -26,6 +26,7 @@ from benchmarks.peer_process import (
     Peer,
     PeerError,
     available,
+    node_trouble,
     node_versions,
     peer,
 )
@@ -132,9 +133,8 @@ class Options:
     window_s: float
 
 
-async def measure(options: Options) -> list[Series]:
+async def measure(options: Options, names: Sequence[str]) -> list[Series]:
     """Run every load on every server, in turns, so that a busy minute hits all alike."""
-    names = available()
     every = [Series(name, load) for load in options.loads for name in names]
     async with AsyncExitStack() as stack:
         servers = {name: await stack.enter_async_context(peer(name)) for name in names}
@@ -238,10 +238,14 @@ def notes_of(every: Sequence[Series]) -> list[str]:
 async def bench(options: Options, file: Path | None) -> str:
     """Run everything, write the results to `file`, and return the report."""
     about = await machine.describe(None, None)
-    if NODE in available():
+    names = available()
+    trouble = await node_trouble() if NODE in names else ""
+    if trouble:
+        names = tuple(name for name in names if name != NODE)
+    if NODE in names:
         about |= await node_versions()
-    every = await measure(options)
-    notes = notes_of(every)
+    every = await measure(options, names)
+    notes = [*notes_of(every), *filter(None, [trouble])]
     report = markdown(about, every, notes)
     results.write(file, about, [one.figures() for one in every], notes, asdict(options), report)
     return report

@@ -1,9 +1,12 @@
 """The servers of `benchmarks/peers`, each started in a process of its own."""
 
 import asyncio
+import contextlib
+import os
 import shutil
+import signal
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from benchmarks.interrupts import sigterm_interrupts
 from benchmarks.peers.listening import HOST, LISTENING
 
 PITBOSS: Final = "Pitboss"
@@ -70,19 +74,20 @@ async def started(name: str, *command: str) -> AsyncIterator[Peer]:
     Raises:
         PeerError: It did not start.
     """
-    process = await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdout=PIPE)
-    try:
-        assert process.stdout is not None
-        async with asyncio.timeout(_START_LIMIT_S):
-            line = (await process.stdout.readline()).decode()
-        if not line.startswith(LISTENING):
-            raise PeerError(f"{name} said {line!r} instead of where it listens")
-        port = int(line.removeprefix(LISTENING))
-        yield Peer(name, f"http://{HOST}:{port}", process.pid)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+    with sigterm_interrupts():
+        process = await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdout=PIPE)
+        try:
+            assert process.stdout is not None
+            async with asyncio.timeout(_START_LIMIT_S):
+                line = (await process.stdout.readline()).decode()
+            if not line.startswith(LISTENING):
+                raise PeerError(f"{name} said {line!r} instead of where it listens")
+            port = int(line.removeprefix(LISTENING))
+            yield Peer(name, f"http://{HOST}:{port}", process.pid)
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
 
 
 def available() -> tuple[str, ...]:
@@ -101,14 +106,18 @@ def python_command(*arguments: str) -> tuple[str, ...]:
 
 
 async def node_command(script: str) -> tuple[str, ...]:
-    """The command that runs a script of `peers/node`, whose packages are installed by then."""
+    """The command that runs a script of `peers/node`, whose packages are installed by then.
+
+    Raises:
+        PeerError: They cannot be installed.
+    """
     node, npm = shutil.which("node"), shutil.which("npm")
     assert node is not None, "look whether there is one first"
     assert npm is not None, "look whether there is one first"
     lock = (_NODE_FOLDER / "package-lock.json").read_bytes()
     stamp = _NODE_FOLDER / "node_modules" / ".installed-lock.json"
     if not stamp.exists() or stamp.read_bytes() != lock:
-        await _install(npm)
+        await install(npm, _NODE_FOLDER, _INSTALL_LIMIT_S)
         stamp.write_bytes(lock)
     return node, str(_NODE_FOLDER / script)
 
@@ -133,14 +142,42 @@ async def _said(*command: str) -> str:
     return said.decode().strip()
 
 
-async def _install(npm: str) -> None:
+async def install(npm: str, folder: Path, limit_s: float) -> None:
+    """Have npm install what a folder's lock file names; npm is gone afterwards.
+
+    Raises:
+        PeerError: It failed, took longer than `limit_s`, or installed nothing.
+    """
     process = await asyncio.create_subprocess_exec(
         *(npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"),
-        cwd=_NODE_FOLDER,
-        stdout=asyncio.subprocess.DEVNULL,
+        cwd=folder,
+        stdin=DEVNULL,
+        stdout=DEVNULL,
         stderr=PIPE,
+        # A group of its own: on many machines `npm` is a script whose child does the work.
+        start_new_session=True,
     )
-    async with asyncio.timeout(_INSTALL_LIMIT_S):
-        _, errors = await process.communicate()
+    try:
+        async with asyncio.timeout(limit_s):
+            _, errors = await process.communicate()
+    except TimeoutError as error:
+        raise PeerError(f"npm ci did not end within {limit_s:.0f} s") from error
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
     if process.returncode != 0:
-        raise PeerError(f"npm ci failed: {errors.decode()}")
+        said = errors.decode(errors="replace").strip()
+        raise PeerError(f"npm ci failed with exit code {process.returncode}: {said}")
+    if not (folder / "node_modules").is_dir():
+        raise PeerError("npm ci installed nothing, though its exit code was 0")
+
+
+async def node_trouble() -> str:
+    """Why Node's servers cannot be run here, in a sentence; empty if they can."""
+    try:
+        await node_command("native.js")
+    except PeerError as error:
+        return f"Node is left out: {error}."
+    return ""
