@@ -97,8 +97,11 @@ async def test_it_places_bets_tells_how_it_goes_and_writes_what_came_of_it(
     assert "no bet was due in the window" in rare.stderr
 
     batches = await bench("--url", url, "--mode", "batch", "--depth", "1", *own)
-    assert batches.exit_code == 0
     assert "| batch | 2 x 1 in flight |" in batches.stdout
+    # A limit of forty bets a second lets in no hundred at once.
+    assert "bets were refused as rate_limited" in batches.stdout
+    assert "No bet was settled" in batches.stderr
+    assert batches.exit_code == 1
 
     stranger = await bench("--url", url, "--token", "x", "--seconds", "0.3")
     assert stranger.exit_code == 1
