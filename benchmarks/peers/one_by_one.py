@@ -4,7 +4,6 @@ Each lane commits one decision at a time, by a prepared INSERT on a connection o
 PostgreSQL syncs together what all the connections commit at the same moment.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -18,24 +17,22 @@ from actors.runtime.ports import Write
 from server.app import Pitboss
 from server.serve import serve
 from server.settings import Settings, load_settings
-from storage.journal import MAX_QUEUE, Journal, Lane, Listener, Lost, Posted, Refused, shards_of
+from storage.journal import MAX_QUEUE, Journal, Lane, Listener, shards_of
 from storage.pool import Pools
-from storage.rows import OUTBOX_COLUMNS, Row, Table, message_row, tables
+from storage.rows import OUTBOX_COLUMNS, Row, Table, tables
+from storage.writer import PostgresWriter
 
 # Connections that commit side by side. Of 8, 16, 32 and 64, these and 64 settle the most bets a
 # second on two cores, and about as many.
 LANES: Final = 32
 
 
-class PreparedWriter:
-    """Writes each fact by a prepared INSERT. It holds no locks: nobody else writes here."""
+class PreparedWriter(PostgresWriter):
+    """Writes rows by prepared INSERTs in place of COPY. It holds no locks: nobody else writes."""
 
     def __init__(self, connection: asyncpg.Connection, tables: Mapping[type, Table]) -> None:
-        self._connection = connection
-        self._tables = tables
+        super().__init__(connection, tables)
         self._inserts: dict[str, Any] = {}
-        self._ended = asyncio.get_running_loop().create_future()
-        connection.add_termination_listener(self._on_termination)
 
     async def prepare(self) -> None:
         """Prepare a statement for each table."""
@@ -46,45 +43,12 @@ class PreparedWriter:
                 f"insert into {name} ({', '.join(columns)}) values ({places})"  # noqa: S608 - our own names
             )
 
-    def _on_termination(self, _connection: object) -> None:
-        if not self._ended.done():
-            self._ended.set_result(None)
-
-    def lost(self) -> Awaitable[None]:
-        """Completes when the connection ends by itself."""
-        return asyncio.shield(self._ended)
-
-    async def write(self, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
-        """Commit all of it in one transaction. Raises Refused or Lost."""
-        rows = [(self._tables[type(fact)].name, self._row(fact)) for fact in facts]
-        at_ms = facts[-1].at_ms if facts else 0
-        rows += [("outbox", message_row(message, shard, at_ms)) for message, shard in messages]
-        try:
-            if len(rows) == 1:
-                # A single statement is its own transaction.
-                await self._insert(*rows[0])
-                return
-            async with self._connection.transaction():
-                for name, row in rows:
-                    await self._insert(name, row)
-        except (asyncpg.IntegrityConstraintViolationError, asyncpg.DataError) as error:
-            raise Refused(None, str(error)) from error
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise Lost(repr(error)) from error
-
-    def _row(self, fact: Any) -> Row:
-        return self._tables[type(fact)].row(fact)
-
-    async def _insert(self, table: str, row: Row) -> None:
-        await self._inserts[table].fetch(*row)
-
-    async def close(self) -> None:
-        """Close in an orderly way."""
-        await self._connection.close()
-
-    def terminate(self) -> None:
-        """End the connection at once."""
-        self._connection.terminate()
+    async def _copy(self, table: str, _columns: tuple[str, ...], rows: list[Row]) -> None:
+        if len(rows) == 1:
+            await self._inserts[table].fetch(*rows[0])
+        else:
+            # All or none of them, as of a COPY.
+            await self._inserts[table].executemany(rows)
 
 
 class SingleLane(Lane):
