@@ -38,12 +38,6 @@ SETTLED = '{"success":true,"data":{"roll":1}}'
 NO_METER = Meter(None, None)
 
 
-@pytest.fixture
-def storage(database_url: str, tmp_path: Path) -> Storage:
-    environment = {"DATABASE_URL": database_url, "PITBOSS_DATA_DIR": str(tmp_path)}
-    return Storage(database_url, tmp_path, environment)
-
-
 @pytest_asyncio.fixture
 async def server(storage: Storage) -> AsyncIterator[Server]:
     async with serving(storage) as served:

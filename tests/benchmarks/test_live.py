@@ -29,12 +29,6 @@ from server.cli import main
 from server.cli_bench import MODULES
 
 
-@pytest.fixture
-def storage(database_url: str, tmp_path: Path) -> Storage:
-    environment = {"DATABASE_URL": database_url, "PITBOSS_DATA_DIR": str(tmp_path)}
-    return Storage(database_url, tmp_path, environment)
-
-
 @pytest_asyncio.fixture
 async def url(storage: Storage) -> AsyncIterator[str]:
     """A server whose limits are out of the way, but for sign-ins and bets."""
