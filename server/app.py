@@ -275,7 +275,7 @@ class Pitboss:
             self.settings.drain_seconds, self.settings.reconnect_after_milliseconds
         )
         await self._flush()
-        self.node.put_all_away()
+        await self._put_all_away()
         for lane in self.storage.journal.lanes:
             lane.close()
         if self._lanes:
@@ -288,6 +288,15 @@ class Pitboss:
         if self._runner is not None:
             await self._runner.cleanup()
         self.passwords.close()
+
+    async def _put_all_away(self) -> None:
+        """Let every actor go, and write the snapshots before there are too many of them."""
+        deadline = time.monotonic() + self.settings.drain_seconds
+        for _few in self.node.put_all_away():
+            await self.storage.store.flush_snapshots()
+            if time.monotonic() > deadline:
+                log.warning("%d actors are left without a new snapshot", self.node.live)
+                return
 
     async def _flush(self) -> None:
         """Wait until everything accepted is committed, or storage is gone, or time is up."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -33,6 +33,9 @@ SNAPSHOT_EVERY: Final = 1_000
 SUSPECT_MS: Final = 60_000
 # Actors that are looked at for one to let go, when another is wanted and there is no room.
 MAKE_ROOM: Final = 64
+# Actors put away in one turn of the loop: the snapshot of a wallet that remembers all its request
+# ids takes 80 microseconds.
+PUT_AWAY_TOGETHER: Final = 25
 # How long an alarm waits that could not be taken when it rang.
 RING_AGAIN_MS: Final = 1_000
 
@@ -342,33 +345,40 @@ class Node:
     def passivate(self, idle_ms: int, limit: int) -> int:
         """Look at up to `limit` actors, and let those go that were idle for that long.
 
-        Call it again and again: each call goes on where the last one stopped. Returns how many
-        went. Their snapshots are kept.
+        Call it again and again: each call goes on where the last one stopped, and stops early when
+        PUT_AWAY_TOGETHER went. Returns how many went. Their snapshots are kept.
         """
         if not self._sweep:
             self._sweep = [actor for actors in self._live.values() for actor in actors.values()]
-        looked_at, self._sweep = self._sweep[-limit:], self._sweep[:-limit]
         before_ms = self._clock() - idle_ms
-        return self._put_away(actor for actor in looked_at if actor.touched_ms <= before_ms)
-
-    def put_all_away(self) -> int:
-        """Let every actor go that is at rest, with its snapshot: the last step of a drain."""
-        return self._put_away(
-            [actor for actors in self._live.values() for actor in actors.values()]
-        )
-
-    def _put_away(self, actors: Iterable[Actor]) -> int:
         count = 0
-        for actor in actors:
-            if actor.gone or not actor.idle:
-                continue
-            version = actor.kind.version(actor.state)
-            if version > actor.snapshot_version:
-                snapshot = actor.kind.snapshot(actor.state)
-                self._store.put_snapshot(actor.kind, actor.key, version, snapshot)
-            self._evict(actor)
-            count += 1
+        for _ in range(min(limit, len(self._sweep))):
+            actor = self._sweep.pop()
+            count += actor.touched_ms <= before_ms and self._put_away(actor)
+            if count == PUT_AWAY_TOGETHER:
+                break
         return count
+
+    def put_all_away(self) -> Iterator[None]:
+        """Let every actor go that is at rest, with its snapshot: the last step of a drain.
+
+        Stops for its caller to pause after every PUT_AWAY_TOGETHER.
+        """
+        everyone = [actor for actors in self._live.values() for actor in actors.values()]
+        for count, actor in enumerate(everyone, 1):
+            self._put_away(actor)
+            if count % PUT_AWAY_TOGETHER == 0:
+                yield
+
+    def _put_away(self, actor: Actor) -> bool:
+        if actor.gone or not actor.idle:
+            return False
+        version = actor.kind.version(actor.state)
+        if version > actor.snapshot_version:
+            snapshot = actor.kind.snapshot(actor.state)
+            self._store.put_snapshot(actor.kind, actor.key, version, snapshot)
+        self._evict(actor)
+        return True
 
     def _ring(self, actor: Actor) -> None:
         if not actor.gone:

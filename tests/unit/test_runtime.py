@@ -260,6 +260,20 @@ async def test_passivation_goes_on_where_it_stopped() -> None:
     assert [bench.node.passivate(1, 2) for _ in range(4)] == [2, 2, 1, 0]
 
 
+async def test_few_are_put_away_in_one_turn_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node, "PUT_AWAY_TOGETHER", 2)
+    bench = Bench()
+    for key in range(2, 12, 2):
+        await bench.ask(key, Add(number(key)))
+    bench.now_ms += 1
+    assert bench.node.passivate(1, 100) == 2
+    assert len(bench.store.snapshots) == 2
+    turns = [len(bench.store.snapshots) for _pause in bench.node.put_all_away()]
+    assert turns == [4]
+    assert len(bench.store.snapshots) == 5
+    assert not bench.node.live
+
+
 async def test_a_snapshot_is_put_only_when_its_facts_are_committed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
