@@ -27,6 +27,35 @@ class Push(msgspec.Struct, frozen=True, gc=False):
     data: Any
 
 
+class Notice(msgspec.Struct, frozen=True, gc=False):
+    """Something that happened, for everyone in a room: each one is told, in order.
+
+    A `volatile` one may pass by a socket that cannot take it now, and is not sent again. An
+    `urgent` one does not wait for the rest that a large room takes between two rounds of telling.
+    """
+
+    room: str
+    event: str
+    data: Any
+    volatile: bool = False
+    urgent: bool = False
+
+
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """One of many things that happen: a room is told them as a list, now and then.
+
+    The event carries `{"items": [...], "more": n}`, `more` being how many were too many to list.
+    """
+
+    room: str
+    event: str
+    data: Any
+
+
+Announcement = Push | Notice | Item
+"""What a room is to be told."""
+
+
 class Message(msgspec.Struct, frozen=True):
     """A command for another actor. It stays in the outbox until that actor has committed it."""
 
@@ -44,7 +73,7 @@ class Decision(msgspec.Struct, gc=False):
 
     reply: Any
     facts: tuple[Any, ...] = ()
-    pushes: tuple[Push, ...] = ()
+    pushes: tuple[Announcement, ...] = ()
     messages: tuple[Message, ...] = ()
     alarm_ms: int | None = None
 

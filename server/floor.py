@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from actors.decision import Push
+from actors.decision import Announcement, Notice, Push
 from protocol import disconnects
 from protocol.commands.auth import TokenExpiring
 from protocol.errors import MALFORMED, SESSION_REVOKED, TOO_MANY_USER_CONNECTIONS, Failure
@@ -158,12 +158,18 @@ def _discard(groups: dict[Key, set[Socket]], key: Key, socket: Socket) -> None:
 
 
 class Publishing:
-    """Hands the pushes of actors to the hub's rooms."""
+    """Hands what actors announce to the hub's rooms."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
-    def publish(self, push: Push, origin: object | None) -> None:
-        """Tell the room the newest state; the socket that asked knows it from its answer."""
-        socket = origin if isinstance(origin, Socket) else None
-        self._hub.update(MAIN_NAMESPACE, push.room, push.event, push.key, push.data, origin=socket)
+    def publish(self, push: Announcement, origin: object | None) -> None:
+        """Tell the room. The socket that asked knows a state from its answer."""
+        room, event, data = push.room, push.event, push.data
+        if type(push) is Push:
+            socket = origin if isinstance(origin, Socket) else None
+            self._hub.update(MAIN_NAMESPACE, room, event, push.key, data, origin=socket)
+        elif type(push) is Notice:
+            self._hub.emit(MAIN_NAMESPACE, room, event, data, volatile=push.volatile)
+        else:
+            self._hub.emit(MAIN_NAMESPACE, room, event, {"items": [data], "more": 0})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from actors.decision import Context, Decision, Known, Push
+from actors.decision import Announcement, Context, Decision, Known, Push
 from actors.kind import Kind
 from actors.runtime.actor import Actor
 from actors.runtime.alarms import Alarm, Alarms
@@ -39,9 +39,10 @@ PUT_AWAY_TOGETHER: Final = 25
 # How long an alarm waits that could not be taken when it rang.
 RING_AGAIN_MS: Final = 1_000
 
-_News = dict[tuple[str, str, str], tuple[Push, object | None]]
-"""What rooms are to be told, and whom the answer has told already. By room, event and key: of what
-several writes of one commit say of the same, only the newest is told."""
+_News = dict[tuple[str, str, str | int], tuple[Announcement, object | None]]
+"""What rooms are to be told, and whom the answer has told already. States by room, event and key:
+of what several writes of one commit say of the same, only the newest is told. All else by a number
+of its own, so that each is told, in order."""
 
 
 class Node:
@@ -233,7 +234,9 @@ class Node:
             return
         resolve(reply, outcome.reply)
         for push in outcome.pushes:
-            news[push.room, push.event, push.key] = push, reply.origin
+            # The news grow with each number, so that none is given twice.
+            key: str | int = push.key if type(push) is Push else len(news)
+            news[push.room, push.event, key] = push, reply.origin
         for message in outcome.messages:
             self._post.deliver(message)
         actor = write.actor

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from actors.decision import Decision, Message, Push
+from actors.decision import Announcement, Decision, Message
 from actors.kind import Kind
 from actors.runtime.actor import Actor
 from protocol.errors import Failure
@@ -104,5 +104,5 @@ class Outbox(Protocol):
 class Publisher(Protocol):
     """Who tells the rooms."""
 
-    def publish(self, push: Push, origin: object | None) -> None:
-        """Send a state to its room, except to the socket whose answer carries it already."""
+    def publish(self, push: Announcement, origin: object | None) -> None:
+        """Tell a room. A state is not sent to the socket whose answer carries it already."""

@@ -6,7 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from actors.decision import Push
+from actors.decision import Announcement, Push
 from actors.dice.limits import Limits
 from actors.dice.rules import roll_rule
 from actors.runtime.node import Node
@@ -114,8 +114,9 @@ class Process:
         self.node.send("wallet", wallet_id, command, call)
         return call
 
-    def publish(self, push: Push, _origin: object | None) -> None:
-        """Check what the rooms are told."""
+    def publish(self, push: Announcement, _origin: object | None) -> None:
+        """Check what the rooms are told: wallets tell states."""
+        assert isinstance(push, Push)
         if not self.dead:
             self.world.note(f"push {self.number}: {push.data}")
             self.world.answers.push(self.number, int(push.room.removeprefix("user:")), push)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
-from actors.decision import Message, Push
+from actors.decision import Announcement, Message
 from actors.kind import Kind
 from actors.runtime.node import Node
 from actors.runtime.ports import Stored, Write
@@ -136,7 +136,7 @@ class Bench:
     def lane_of(self, shard: int) -> BenchLane:
         return self.lanes[shard]
 
-    def publish(self, push: Push, origin: object | None) -> None:
+    def publish(self, push: Announcement, origin: object | None) -> None:
         self.happened.append(("push", push.room, push.data, isinstance(origin, Answer)))
 
     def send(self, key: int, command: Any, *, broken: bool = False) -> Answer:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from actors.decision import Context, Decision, Known, Message, Push
+from actors.decision import Announcement, Context, Decision, Known, Message, Push
 from actors.kind import Kind, Rule
 from actors.runtime.alarms import Alarm
 from protocol.errors import INSUFFICIENT_BALANCE, REQUEST_MISMATCH, Failure
@@ -15,12 +15,16 @@ REMEMBERED = 4
 
 
 class Add(msgspec.Struct, frozen=True):
-    """Count `amount`. `alarm_ms` as in a Decision; `tell` sends a message to another counter."""
+    """Count `amount`. `alarm_ms` as in a Decision; `tell` sends a message to another counter.
+
+    `also` is announced after the new count.
+    """
 
     request_id: UUID
     amount: int = 1
     alarm_ms: int | None = None
     tell: int | None = None
+    also: tuple[Announcement, ...] = ()
 
 
 class Read(msgspec.Struct, frozen=True):
@@ -66,7 +70,7 @@ def _add(state: Count, command: Add, _context: Context) -> Decision:
     if command.tell is not None:
         leg = UUID(int=1_000_000 * state.key + seq)
         messages = (Message(leg, COUNTER, command.tell, Add(leg, command.amount)),)
-    return Decision(total, (fact,), (push,), messages, command.alarm_ms)
+    return Decision(total, (fact,), (push, *command.also), messages, command.alarm_ms)
 
 
 def _replay(command: Add, fact: Added) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from actors.decision import Push
 from actors.dice import odds
 from actors.dice.limits import Limits
 from actors.dice.rules import check_stake
@@ -200,6 +201,7 @@ def test_a_bet_is_one_row_with_what_verifies_it() -> None:
 def test_a_bet_tells_the_players_sockets() -> None:
     wallets = funded()
     (push,) = wallets.act(ALICE, roll(1, 250)).pushes
+    assert isinstance(push, Push)
 
     assert (push.room, push.event, push.key) == ("user:1", "wallet:updated", "PLAY")
     assert push.data.available == wallets.available(ALICE)

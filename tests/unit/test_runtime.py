@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from actors.decision import Item, Notice
 from actors.runtime import hydration, node
 from actors.runtime.alarms import Alarm
 from protocol.bounds import MAX_INBOX
@@ -45,6 +46,19 @@ async def test_of_one_commit_a_room_is_told_the_newest_after_all_answers() -> No
     bench.commit()
     assert [one for one in bench.happened if one[0] == "push"] == bench.happened[-2:]
     assert [one[1:3] for one in bench.happened[-2:]] == [("counter:2", 3), ("counter:4", 2)]
+
+
+async def test_every_notice_and_item_of_a_commit_is_told_in_order_after_all_answers() -> None:
+    bench = Bench()
+    await bench.ask(2, Add(number(0)))
+    bench.happened.clear()
+    same = Notice("table", "said", "same")
+    bench.send(2, Add(number(1), also=(same, Item("table", "joined", 1), same)))
+    bench.send(2, Add(number(2), also=(Item("table", "joined", 1), Notice("table", "said", 2))))
+    bench.commit()
+    assert [one[0] for one in bench.happened[:2]] == ["answer", "answer"]
+    told = [one[2] for one in bench.happened[2:]]
+    assert told == [3, "same", 1, "same", 1, 2], "the count once, all else as often as it was said"
 
 
 async def test_reads_are_bounded_by_batches(monkeypatch: pytest.MonkeyPatch) -> None:
