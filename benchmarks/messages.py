@@ -83,6 +83,8 @@ def _template(bet: dict[str, Any], per_message: int) -> bytes:
     if per_message == 1:
         head, tail = b'42%d["dice:roll",' + one[:-1], b"}]"
     else:
+        # A batch may mix games, so each of its bets names its own.
+        one = b'{"game":"dice",' + one[1:]
         head, tail = b'42%d["bets:place",{"bets":[' + b",".join([one] * per_message), b"]}]"
     length = len((head + tail) % _sample(per_message))
     return head + b" " * (-length % MASK_BYTES) + tail

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from protocol.commands import auth, bets, dice, node, seed, wallet
+from protocol.commands import auth, bets, dice, limbo, node, plinko, seed, wallet
 from protocol.commands.auth import Role
 from protocol.commands.shape import Answer, Command, Event
 
@@ -158,6 +158,22 @@ _ENTRIES: Final = (
         dice.DiceResult,
         Door.ACTOR,
         http="POST /dice/roll",
+        rate=Rate.BETS,
+    ),
+    _command(
+        "limbo:play",
+        limbo.PlayLimbo,
+        limbo.LimboResult,
+        Door.ACTOR,
+        http="POST /limbo/play",
+        rate=Rate.BETS,
+    ),
+    _command(
+        "plinko:drop",
+        plinko.DropPlinko,
+        plinko.PlinkoResult,
+        Door.ACTOR,
+        http="POST /plinko/drop",
         rate=Rate.BETS,
     ),
     _command(

@@ -78,6 +78,31 @@ TARGET_OUT_OF_RANGE = _kind(
     4004, "target_out_of_range", 400, "The target leaves no way to win, or no way to lose."
 )
 NO_SEED = _kind(4005, "no_seed", 409, "The wallet has no seed pair yet. Ask for seed:get first.")
+SEED_IN_USE = _kind(
+    4006, "seed_in_use", 409, "A game that draws from these seeds is open. Finish it first."
+)
+GAME_PAUSED = _kind(4007, "game_paused", 409, "This game takes no bets at the moment.")
+
+UNKNOWN_BOARD = _kind(
+    4010, "unknown_board", 400, "There is no plinko board of these rows and this risk."
+)
+
+UNKNOWN_TABLE = _kind(4030, "unknown_table", 404, "There is no such table.")
+AUTO_CASHOUT_OUT_OF_RANGE = _kind(
+    4031,
+    "auto_cashout_out_of_range",
+    400,
+    "An automatic cash-out is above 1.00, and not above the table's highest multiplier.",
+)
+ROUND_OVER = _kind(4032, "round_over", 409, "That round is over.")
+ROUND_STARTED = _kind(4033, "round_started", 409, "That round takes no bets any more.")
+ALREADY_IN_ROUND = _kind(4034, "already_in_round", 409, "You have a bet in this round already.")
+NOT_IN_ROUND = _kind(4035, "not_in_round", 409, "You have no bet in this round.")
+ALREADY_CASHED_OUT = _kind(4036, "already_cashed_out", 409, "That bet is cashed out already.")
+ROUND_FULL = _kind(4037, "round_full", 409, "This round has as many bets as it takes.")
+ROUND_NOT_STARTED = _kind(4038, "round_not_started", 409, "That round has not started yet.")
+UNKNOWN_ROUND = _kind(4039, "unknown_round", 404, "There is no such round.")
+CURRENCY_MISMATCH = _kind(4040, "currency_mismatch", 400, "This table plays in another currency.")
 
 RATE_LIMITED = _kind(5001, "rate_limited", 429, "Too many requests. Slow down.", temporary=True)
 TOO_MANY_CONNECTIONS = _kind(

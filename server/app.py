@@ -11,14 +11,19 @@ import asyncpg
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from actors.dice.rules import roll_rule
+from actors.dice.rules import DICE
+from actors.instant import instant_rule
 from actors.kind import Rule
+from actors.limbo.rules import LIMBO
+from actors.plinko.rules import PLINKO
 from actors.runtime.node import Node
 from actors.runtime.post import Post
 from actors.wallet.rules import wallet_kind
 from protocol.bounds import MAX_BETS_PER_BATCH
 from protocol.catalogue import Rate
 from protocol.commands.dice import RollDice
+from protocol.commands.limbo import PlayLimbo
+from protocol.commands.plinko import DropPlinko
 from server import totals
 from server.allowance import Allowance
 from server.auth.passwords import Passwords
@@ -156,7 +161,11 @@ class Pitboss:
 
     def _node(self) -> Node:
         settings = self.settings
-        games: dict[type, Rule] = {RollDice: roll_rule(settings.dice_limits)}
+        games: dict[type, Rule] = {
+            RollDice: instant_rule(DICE, settings.dice_limits),
+            PlayLimbo: instant_rule(LIMBO, settings.limbo_limits),
+            DropPlinko: instant_rule(PLINKO, settings.plinko_limits),
+        }
         node = Node(
             [wallet_kind(games)],
             self.storage.journal,

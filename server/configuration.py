@@ -2,6 +2,7 @@
 
 import json
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,7 +56,7 @@ def _default(name: str) -> str:
     default = Settings.model_fields[name].get_default(call_default_factory=True)
     if default is None or default == frozenset():
         return "- Not set by default\n"
-    if name == "dice_limits":
+    if isinstance(default, Mapping):
         tables = json.dumps(msgspec.to_builtins(dict(default)), indent=2)
         return f"- Default:\n\n```json\n{tables}\n```\n"
     text = json.dumps(default) if isinstance(default, bool) else str(default)

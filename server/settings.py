@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
-from actors.dice.limits import Limits
+from actors.limits import Limits
 from protocol.bounds import DEFAULT_MAX_PAYLOAD_BYTES, MAX_MINOR
 from protocol.money import CURRENCIES
 from server.keyfile import kept_secret
@@ -43,9 +43,9 @@ _SECRETS: Final = ("jwt_secret", "seed_encryption_key")
 _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#@*,]+")
 _FOR_TRYING_OUT: Final = ("faucet_enabled", "demo_player")
 
-# Stakes from about a cent to ten thousand dollars, profits to a hundred thousand; play credits
-# count as dollars.
-DEFAULT_DICE_LIMITS: Final = MappingProxyType(
+# Of each instant game: stakes from about a cent to ten thousand dollars, profits to a hundred
+# thousand; play credits count as dollars.
+DEFAULT_LIMITS: Final = MappingProxyType(
     {
         "USD": Limits(1, 10_000_00, 100_000_00),
         "EUR": Limits(1, 10_000_00, 100_000_00),
@@ -75,10 +75,10 @@ def _limits(value: object) -> Mapping[str, Limits]:
             raise ValueError(f"{code}: the least stake must be from 1 to the most stake")
         if not 1 <= table.most_profit_minor <= MAX_MINOR:
             raise ValueError(f"{code}: the most profit must be from 1 to {MAX_MINOR}")
-    return MappingProxyType({**DEFAULT_DICE_LIMITS, **given})
+    return MappingProxyType({**DEFAULT_LIMITS, **given})
 
 
-DiceLimits = Annotated[
+GameLimits = Annotated[
     Mapping[str, Limits], BeforeValidator(_limits), WithJsonSchema({"type": "object"})
 ]
 
@@ -121,6 +121,15 @@ Networks = Annotated[
 Origins = Annotated[
     frozenset[Annotated[str, AfterValidator(_origin)]], NoDecode, BeforeValidator(_listed)
 ]
+
+
+def _limits_of(what: str) -> Any:
+    """A setting of an instant game's limits."""
+    return Field(
+        default_factory=lambda: dict(DEFAULT_LIMITS),
+        description=f"Least and most stake and most profit of {what}, in minor units, as JSON by"
+        " currency; currencies that are not named keep their defaults.",
+    )
 
 
 class Settings(BaseSettings):
@@ -168,7 +177,12 @@ class Settings(BaseSettings):
     seed_encryption_key: SecretStr | None = Field(
         None,
         description="Seals unrevealed server seeds (AES-256-GCM): 32 random bytes in base64."
-        " Losing it loses the active seeds.",
+        " Losing it loses the active seeds and the hashes of crash rounds to come.",
+    )
+    seed_encryption_key_previous: SecretStr | None = Field(
+        None,
+        description="The key before this one, while it is being changed: what it sealed opens too."
+        " Once `pitboss seeds reseal` has sealed everything anew it is not needed any more.",
     )
     guest_accounts: bool = Field(
         True, description="Lets people play without registering. Off in production unless set."
@@ -328,11 +342,9 @@ class Settings(BaseSettings):
     ping_timeout_milliseconds: int = Field(
         20_000, ge=100, le=3_600_000, description="Time a client has to answer a heartbeat."
     )
-    dice_limits: DiceLimits = Field(
-        default_factory=lambda: dict(DEFAULT_DICE_LIMITS),
-        description="Least and most stake and most profit of a dice bet, in minor units, as JSON by"
-        " currency; currencies that are not named keep their defaults.",
-    )
+    dice_limits: GameLimits = _limits_of("a dice bet")
+    limbo_limits: GameLimits = _limits_of("a bet on limbo")
+    plinko_limits: GameLimits = _limits_of("a plinko ball")
     recovery_seconds: float = Field(
         120,
         ge=0,
@@ -369,6 +381,9 @@ class Settings(BaseSettings):
         problems = [
             *_secret_problems("jwt_secret", self.jwt_secret, _jwt_secret_problem),
             *_secret_problems("seed_encryption_key", self.seed_encryption_key, _seed_key_problem),
+            *_secret_problems(
+                "seed_encryption_key_previous", self.seed_encryption_key_previous, _seed_key_problem
+            ),
             *(self._production_problems() if self.env == "production" else []),
         ]
         if problems:
@@ -394,6 +409,12 @@ class Settings(BaseSettings):
         if self.seed_encryption_key is not None:
             return base64.b64decode(self.seed_encryption_key.get_secret_value())
         return base64.b64decode(kept_secret(self.data_dir / "seed_encryption_key", _new_secret))
+
+    def previous_seed_key(self) -> bytes | None:
+        """The key before, of which something may still be sealed."""
+        if self.seed_encryption_key_previous is None:
+            return None
+        return base64.b64decode(self.seed_encryption_key_previous.get_secret_value())
 
 
 def variable(name: str) -> str:

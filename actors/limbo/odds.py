@@ -24,7 +24,7 @@ def result(word: int, most: int = MOST_MULTIPLIER) -> int:
 
 
 def is_offered(target: int) -> bool:
-    """Whether a target leaves a way to lose and a way to win."""
+    """Whether a target, in hundredths, leaves a way to lose and a way to win."""
     return LEAST_TARGET <= target <= MOST_MULTIPLIER
 
 

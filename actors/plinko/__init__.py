@@ -1,1 +1,1 @@
-"""Plinko: a ball turns left or right at each row of pins; the bucket it reaches has a multiplier."""
+"""Plinko: a ball turns left or right at each row of pins; its bucket has a multiplier."""

@@ -10,9 +10,10 @@ from weakref import WeakValueDictionary
 from redis.asyncio import Redis
 
 from actors.dice import odds
-from actors.dice.limits import Limits
-from actors.dice.rules import check_stake
+from actors.dice.rules import DICE
 from actors.fairness import Words
+from actors.instant import check_wager
+from actors.limits import Limits
 from protocol.commands.dice import Direction, RollDice
 from protocol.errors import (
     BALANCE_LIMIT,
@@ -92,8 +93,7 @@ class DiceWallets:
         """Settle a bet. Raises Failure."""
         if not is_client_made(command.request_id):
             raise Failure(MALFORMED, field="request_id")
-        winning = odds.winning_outcomes(command.target, command.direction)
-        win_minor = check_stake(command, winning, self._limits)
+        win_minor = check_wager(command, DICE.most, self._limits)
         for _ in range(_TRIES):
             seat.nonce += 1
             nonce = seat.nonce

@@ -4,9 +4,9 @@ from typing import Final
 
 import msgspec
 
-from actors.dice.limits import Limits
+from actors.limits import Limits
 from protocol.errors import ERRORS
-from server.settings import DEFAULT_DICE_LIMITS
+from server.settings import DEFAULT_LIMITS
 
 
 class PublicError(msgspec.Struct):
@@ -29,5 +29,5 @@ class PeerPlan(msgspec.Struct):
 
     redis: str
     database_url: str
-    limits: dict[str, Limits] = msgspec.field(default_factory=lambda: dict(DEFAULT_DICE_LIMITS))
+    limits: dict[str, Limits] = msgspec.field(default_factory=lambda: dict(DEFAULT_LIMITS))
     errors: dict[str, PublicError] = msgspec.field(default_factory=lambda: _ERRORS)

@@ -6,22 +6,27 @@ from msgspec import Meta
 
 from protocol.bounds import DEFAULT_PAGE, MAX_BETS_PER_BATCH
 from protocol.commands.dice import DiceResult, RollDice
+from protocol.commands.limbo import LimboResult, PlayLimbo
+from protocol.commands.plinko import DropPlinko, PlinkoResult
 from protocol.commands.shape import Answer, Command
 from protocol.commands.wallet import BeforeSeq, PageSize
 from protocol.errors import ErrorBody
 
+InstantBet = RollDice | PlayLimbo | DropPlinko
+InstantResult = DiceResult | LimboResult | PlinkoResult
+
 
 class PlaceBets(Command):
-    """Place several bets at once. Each is answered by itself, in the order given."""
+    """Place several bets at once, of any instant games. Each is answered by itself, in order."""
 
-    bets: Annotated[list[RollDice], Meta(min_length=1, max_length=MAX_BETS_PER_BATCH)]
+    bets: Annotated[list[InstantBet], Meta(min_length=1, max_length=MAX_BETS_PER_BATCH)]
 
 
 class Placed(Answer):
     """The answer to one bet of a batch: its result, or the error that refused it."""
 
     success: bool
-    data: DiceResult | None = None
+    data: InstantResult | None = None
     error: ErrorBody | None = None
 
 

@@ -4,12 +4,13 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
+from protocol.bounds import MAX_MINOR
 from protocol.commands.shape import Answer, Command, CurrencyCode, RequestId
 from protocol.commands.wallet import BalanceOf
 from protocol.money import Minor
 
-# In hundredths. Below the first every result would win; above the second none would, for results
-# are capped there. Others: `target_not_offered`, for the one bet of a batch that asks for it.
+# In hundredths. Below the first every result would win; results are capped at the second, so above
+# it none would. Another number is `target_out_of_range`, of the one bet of a batch that has it.
 LEAST_TARGET: Final = 101
 MOST_TARGET: Final = 100_000_000
 
@@ -22,6 +23,8 @@ class PlayLimbo(Command, tag_field="game", tag="limbo"):
     target: Annotated[
         int,
         Meta(
+            ge=0,
+            le=MAX_MINOR,
             description="A multiplier in hundredths: 250 is 2.50.",
             extra_json_schema={"minimum": LEAST_TARGET, "maximum": MOST_TARGET},
         ),

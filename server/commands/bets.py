@@ -37,6 +37,8 @@ class BetCommands:
         """All of them, by name."""
         return {
             "dice:roll": own_wallet(self._node),
+            "limbo:play": own_wallet(self._node),
+            "plinko:drop": own_wallet(self._node),
             "bets:place": self._place,
             "bet:history": work.answering(self._history),
             "bet:get": work.answering(self._get),

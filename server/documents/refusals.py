@@ -22,6 +22,17 @@ _TOKEN: Final = (
     errors.TOKEN_EXPIRED,
     errors.SESSION_REVOKED,
 )
+# Any bet of an instant game may meet these.
+_WAGER: Final = (
+    errors.UNKNOWN_CURRENCY,
+    errors.STAKE_TOO_SMALL,
+    errors.STAKE_TOO_LARGE,
+    errors.PROFIT_TOO_LARGE,
+    errors.INSUFFICIENT_BALANCE,
+    errors.BALANCE_LIMIT,
+    errors.NO_SEED,
+    errors.REQUEST_MISMATCH,
+)
 
 # What each command's own rules refuse. A command without rules of its own stands here as well.
 _OWN: Final[dict[str, tuple[ErrorKind, ...]]] = {
@@ -63,17 +74,9 @@ _OWN: Final[dict[str, tuple[ErrorKind, ...]]] = {
         errors.BALANCE_LIMIT,
         errors.REQUEST_MISMATCH,
     ),
-    "dice:roll": (
-        errors.UNKNOWN_CURRENCY,
-        errors.TARGET_OUT_OF_RANGE,
-        errors.STAKE_TOO_SMALL,
-        errors.STAKE_TOO_LARGE,
-        errors.PROFIT_TOO_LARGE,
-        errors.INSUFFICIENT_BALANCE,
-        errors.BALANCE_LIMIT,
-        errors.NO_SEED,
-        errors.REQUEST_MISMATCH,
-    ),
+    "dice:roll": (*_WAGER, errors.TARGET_OUT_OF_RANGE),
+    "limbo:play": (*_WAGER, errors.TARGET_OUT_OF_RANGE),
+    "plinko:drop": (*_WAGER, errors.UNKNOWN_BOARD),
     # Its bets are refused one by one, inside an answer that succeeds.
     "bets:place": (),
     "bet:history": (),

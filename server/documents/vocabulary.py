@@ -28,6 +28,13 @@ SERVER_SEED_HASH: Final = fairness.seed_hash(SERVER_SEED)
 CLIENT_SEED: Final = "sevenleafclover"
 NONCE: Final = 13
 ROLL: Final = 2162
+# What limbo and plinko would have made of that bet.
+LIMBO_TARGET: Final = 196
+LIMBO_RESULT: Final = 457
+PLINKO_ROWS: Final = 15
+PLINKO_RISK: Final = "medium"
+PLINKO_BUCKET: Final = 5
+PLINKO_MULTIPLIER: Final = 130
 
 _BALANCE: Final = {"currency": "USD", "available": 100_960, "held": 0, "seq": 42}
 _DICE_RESULT: Final = {
@@ -113,6 +120,14 @@ WORDS: Final[dict[str, Word]] = {
     "stake": Word("What is bet, in minor units.", 1_000),
     "payout": Word("What comes back, the stake included, in minor units; 0 for a loss.", 1_960),
     "target": Word("In hundredths.", 5050),
+    "limbo:play.target": Word(None, LIMBO_TARGET),
+    "result": Word("What was drawn, in hundredths: 457 is 4.57.", LIMBO_RESULT),
+    "rows": Word("Rows of pins.", PLINKO_ROWS),
+    "risk": Word("How far the multipliers are spread.", PLINKO_RISK),
+    "bucket": Word("Where the ball fell: how often it turned right.", PLINKO_BUCKET),
+    "multiplier": Word("What its bucket pays, in hundredths.", PLINKO_MULTIPLIER),
+    "PlinkoResult.payout": Word("What comes back, in minor units.", 1_300),
+    "PlinkoResult.balance": Word("What stands afterwards.", {**_BALANCE, "available": 100_300}),
     "direction": Word(None, "under"),
     "roll": Word("What was rolled, in hundredths: 2162 is 21.62.", ROLL),
     "won": Word("Whether the bet won.", True),

@@ -20,7 +20,11 @@ from storage.vault import Vault
 Settle = Callable[[str, str, int, int, str], tuple[dict[str, Any], int]]
 """From server seed, client seed, nonce, stake and parameters to the outcome and the payout."""
 
-GAMES: Final[dict[str, Settle]] = {"dice": dice.settle}
+GAMES: Final[dict[str, Settle]] = {
+    "dice": dice.settle,
+    "limbo": limbo.settle,
+    "plinko": plinko.settle,
+}
 
 _BETS: Final = """
     select wallet_id, seq, currency, game, stake, payout, pair, nonce, parameters, outcome

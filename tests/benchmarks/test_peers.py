@@ -36,7 +36,7 @@ from benchmarks.peers.write_behind import WriteBehind
 from benchmarks.players import CURRENCY, Player, enlist
 from benchmarks.redis_wallets import FUNDS_MINOR, RedisWallets
 from benchmarks.server_process import ServerError, own_storage, serving
-from server.settings import DEFAULT_DICE_LIMITS
+from server.settings import DEFAULT_LIMITS
 
 TIMEOUT_S = 10
 BET = {"stake": 100, "currency": CURRENCY, "target": 5_000, "direction": "over"}
@@ -164,7 +164,7 @@ class House:
         self.redis = redis
         self.connection = connection
         self.wallets = RedisWallets(redis, database_url)
-        self._dice = DiceWallets(redis, DEFAULT_DICE_LIMITS)
+        self._dice = DiceWallets(redis, DEFAULT_LIMITS)
         self._rows = WriteBehind(connection)
         self._table = Table(self._dice, self._rows)
         self.player: Player

@@ -25,6 +25,7 @@ def request_id() -> str:
 def bet(**changes: Any) -> Fields:
     """A small dice bet."""
     fields: Fields = {
+        "game": "dice",
         "stake": 100,
         "currency": "PLAY",
         "target": 5050,

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from actors.decision import Announcement, Push
-from actors.dice.limits import Limits
-from actors.dice.rules import roll_rule
+from actors.dice.rules import DICE
+from actors.instant import instant_rule
+from actors.kind import Rule
+from actors.limbo.rules import LIMBO
+from actors.limits import Limits
+from actors.plinko.rules import PLINKO
 from actors.runtime.node import Node
 from actors.runtime.ports import Reply
 from actors.runtime.post import Post
 from actors.wallet.rules import wallet_kind
 from protocol.commands.dice import RollDice
+from protocol.commands.limbo import PlayLimbo
+from protocol.commands.plinko import DropPlinko
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
 from storage.journal import Journal, Lane, shards_of
 from tests.simulation.call import Call
@@ -26,6 +32,12 @@ SHARDS = 8
 COMMIT_TIMEOUT_S = 1.5
 HYDRATE_TIMEOUT_S = 1.5
 LIMITS = {"USD": Limits(10, 50_000, 200_000), "BTC": Limits(1, 10**9, 10**10)}
+
+GAMES: dict[type, Rule] = {
+    RollDice: instant_rule(DICE, LIMITS),
+    PlayLimbo: instant_rule(LIMBO, LIMITS),
+    DropPlinko: instant_rule(PLINKO, LIMITS),
+}
 
 
 def shard_of(wallet_id: int) -> int:
@@ -72,7 +84,7 @@ class Process:
         self.store = MemoryStore(world.database, storm)
         self.outbox = MemoryOutbox(world.database, range(SHARDS), storm, world.now_ms)
         self._post = Post(self.outbox)
-        self.kind = wallet_kind({RollDice: roll_rule(LIMITS)})
+        self.kind = wallet_kind(GAMES)
         self.node = Node(
             [self.kind],
             journal,

@@ -6,14 +6,19 @@ from typing import Any
 from uuid import UUID
 
 from actors.decision import Context, Decision, Known, Message
-from actors.dice.limits import Limits
-from actors.dice.rules import roll_rule
+from actors.dice.rules import DICE
+from actors.instant import instant_rule
+from actors.limbo.rules import LIMBO
+from actors.limits import Limits
+from actors.plinko.rules import PLINKO
 from actors.wallet.commands import Adjust
 from actors.wallet.facts import DEPOSIT, Entry
 from actors.wallet.rules import wallet_kind
 from actors.wallet.state import WalletState, apply
 from protocol.bounds import MAX_MINOR
 from protocol.commands.dice import Direction, RollDice
+from protocol.commands.limbo import PlayLimbo
+from protocol.commands.plinko import DropPlinko
 from protocol.errors import ErrorKind, Failure
 
 OPERATOR = 9_000
@@ -22,7 +27,13 @@ LIMITS = {
     # Nothing but the wallet's own bounds.
     "PLAY": Limits(least_stake_minor=1, most_stake_minor=MAX_MINOR, most_profit_minor=MAX_MINOR),
 }
-KIND = wallet_kind({RollDice: roll_rule(LIMITS)})
+KIND = wallet_kind(
+    {
+        RollDice: instant_rule(DICE, LIMITS),
+        PlayLimbo: instant_rule(LIMBO, LIMITS),
+        DropPlinko: instant_rule(PLINKO, LIMITS),
+    }
+)
 
 
 def request(number: int) -> UUID:
@@ -127,3 +138,15 @@ def roll(
 ) -> RollDice:
     """A bet with request id `number`."""
     return RollDice(stake, currency, target, direction, request(number))
+
+
+def limbo(number: int, stake: int, target: int = 200, currency: str = "PLAY") -> PlayLimbo:
+    """A bet with request id `number`."""
+    return PlayLimbo(stake, currency, target, request(number))
+
+
+def drop(
+    number: int, stake: int, rows: int = 8, risk: str = "low", currency: str = "PLAY"
+) -> DropPlinko:
+    """A bet with request id `number`."""
+    return DropPlinko(stake, currency, rows, risk, request(number))

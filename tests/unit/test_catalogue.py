@@ -42,6 +42,14 @@ VALID: dict[str, dict[str, Any]] = {
         "direction": "over",
         "request_id": ID,
     },
+    "limbo:play": {"stake": 100, "currency": "USD", "target": 200, "request_id": ID},
+    "plinko:drop": {
+        "stake": 100,
+        "currency": "USD",
+        "rows": 8,
+        "risk": "low",
+        "request_id": ID,
+    },
     "bets:place": {
         "bets": [
             {
@@ -185,6 +193,8 @@ def test_every_event_is_described_and_past_or_passing(event: EventEntry) -> None
 
 MONEY = [
     ("dice:roll", "stake"),
+    ("limbo:play", "stake"),
+    ("plinko:drop", "stake"),
     ("wallet:tip", "amount"),
     ("wallet:deposit", "amount"),
     ("wallet:withdraw", "amount"),
@@ -237,6 +247,29 @@ def test_the_least_and_the_most_money(name: str, field: str, amount: int) -> Non
 def test_a_target_is_in_hundredths(target: object) -> None:
     with pytest.raises(msgspec.ValidationError):
         decode("dice:roll", {**VALID["dice:roll"], "target": target})
+
+
+@pytest.mark.parametrize("target", [-1, 2.5, 250.0, "250", None, True, 2**63])
+def test_a_multiplier_is_in_hundredths(target: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode("limbo:play", {**VALID["limbo:play"], "target": target})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rows", 8.0),
+        ("rows", "8"),
+        ("rows", -8),
+        ("rows", None),
+        ("risk", 1),
+        ("risk", None),
+        ("risk", "low" * 6),
+    ],
+)
+def test_a_board_is_a_number_and_a_word(field: str, value: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode("plinko:drop", {**VALID["plinko:drop"], field: value})
 
 
 @pytest.mark.parametrize("direction", ["OVER", "Over", "", "between", 1, None, ["over"]])
@@ -331,6 +364,19 @@ def test_a_bet_of_a_batch_names_a_game_that_there_is(game: object) -> None:
     (bet,) = VALID["bets:place"]["bets"]
     with pytest.raises(msgspec.ValidationError):
         decode("bets:place", {"bets": [{**bet, "game": game}]})
+
+
+def test_a_batch_takes_the_instant_games_mixed() -> None:
+    games = {"dice": "dice:roll", "limbo": "limbo:play", "plinko": "plinko:drop"}
+    bets = [{"game": game, **VALID[name]} for game, name in games.items()]
+    batch = decode("bets:place", {"bets": bets})
+
+    assert [type(bet) for bet in batch.bets] == [COMMANDS[name].request for name in games.values()]
+
+
+def test_a_bet_of_a_batch_has_to_name_its_game() -> None:
+    with pytest.raises(msgspec.ValidationError, match="missing required field `game`"):
+        decode("bets:place", {"bets": [VALID["dice:roll"]]})
 
 
 @pytest.mark.parametrize("user_id", [0, -1, 2**53, 1.0, "1", None])

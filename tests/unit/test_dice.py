@@ -11,8 +11,9 @@ import pytest
 
 from actors.decision import Push
 from actors.dice import odds
-from actors.dice.limits import Limits
-from actors.dice.rules import check_stake
+from actors.dice.rules import DICE
+from actors.instant import check_wager
+from actors.limits import Limits
 from actors.wallet.commands import Adjust
 from actors.wallet.facts import BET, DEPOSIT, WITHDRAWAL, Bet, Entry
 from protocol.bounds import MAX_MINOR
@@ -258,7 +259,7 @@ def test_the_limit_of_the_profit_is_inclusive(most_profit: int, kind: ErrorKind 
     """A stake of 100 over 50.50 pays 200: a profit of exactly 100."""
     limits = {"PLAY": Limits(1, 1_000, most_profit)}
 
-    assert refusal(lambda: check_stake(roll(1, 100), 4_950, limits)) is kind
+    assert refusal(lambda: check_wager(roll(1, 100), DICE.most, limits)) is kind
 
 
 @pytest.mark.parametrize(

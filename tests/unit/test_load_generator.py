@@ -85,6 +85,7 @@ def test_every_bet_has_a_request_id_of_its_own() -> None:
     assert batch.startswith(b"42%d[" % (FIRST_ID + 7))
     name, argument = json.loads(batch[10:])
     assert name == "bets:place"
+    assert {bet.pop("game") for bet in argument["bets"]} == {"dice"}
     bets += argument["bets"]
     ids = {UUID(bet.pop("request_id")) for bet in bets}
     assert len(ids) == 140

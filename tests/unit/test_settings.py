@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from actors.dice.limits import Limits
+from actors.limits import Limits
 from protocol.money import CURRENCIES
 from server.configuration import PAGE, page
 from server.keyfile import kept_secret
-from server.settings import DEFAULT_DICE_LIMITS, Settings, SettingsError, load_settings, variable
+from server.settings import DEFAULT_LIMITS, Settings, SettingsError, load_settings, variable
 
 JWT_SECRET = "pW0mPpyV8fTqJ3nLxRkZ5sGd7hBc2uYa"
 SEED_KEY = base64.b64encode(bytes(range(100, 132))).decode()
@@ -182,7 +182,7 @@ def test_limits_replace_those_of_the_named_currencies(monkeypatch: pytest.Monkey
     one = '{"USD": {"least_stake_minor": 5, "most_stake_minor": 50, "most_profit_minor": 500}}'
     limits = loaded(monkeypatch, PITBOSS_DICE_LIMITS=one).dice_limits
     assert limits["USD"] == Limits(5, 50, 500)
-    assert limits["PLAY"] == DEFAULT_DICE_LIMITS["PLAY"]
+    assert limits["PLAY"] == DEFAULT_LIMITS["PLAY"]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_unsound_limits_are_refused(
 
 
 def test_every_currency_has_sound_default_limits() -> None:
-    assert set(DEFAULT_DICE_LIMITS) == set(CURRENCIES)
+    assert set(DEFAULT_LIMITS) == set(CURRENCIES)
 
 
 def test_the_page_of_settings_is_current() -> None:
