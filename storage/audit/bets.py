@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 from cryptography.exceptions import InvalidTag
 
-from storage.audit import dice
+from storage.audit import dice, limbo, plinko
 from storage.audit.report import Report
 from storage.audit.seeds import Seeds
 from storage.audit.stream import stream
