@@ -104,7 +104,7 @@ class Storage:
 
 
 def _storage(settings: Settings, pools: Pools, dsn: str, commits: Commits) -> Storage:
-    vault = Vault(settings.seed_key())
+    vault = Vault(settings.seed_key(), settings.previous_seed_key())
     connector = Connector(dsn, tables(vault))
     count, shards = settings.journal_lanes, settings.shards
     lanes = [

@@ -36,7 +36,8 @@ def audit(as_json: bool) -> None:
 async def _audit() -> Report:
     settings = settings_or_exit()
     async with existing_database(settings) as dsn:
-        return await examine(dsn, Vault(settings.seed_key()))
+        vault = Vault(settings.seed_key(), settings.previous_seed_key())
+        return await examine(dsn, vault)
 
 
 def _text(report: Report) -> str:

@@ -11,8 +11,10 @@ import uvloop
 
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
 from server.settings import Settings, SettingsError, load_settings
+from storage.chains import ChainError
 from storage.embedded import EmbeddedPostgresError
 from storage.migrate import MigrationError
+from storage.vault import WrongKeyError
 
 _Result = TypeVar("_Result")
 
@@ -21,6 +23,8 @@ _EXPECTED: Final = (
     Failure,
     EmbeddedPostgresError,
     MigrationError,
+    ChainError,
+    WrongKeyError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     OSError,

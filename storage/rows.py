@@ -106,7 +106,8 @@ PAIR_COLUMNS: Final = (
 )
 
 
-def _place(wallet_id: int, server_number: int) -> str:
+def seed_place(wallet_id: int, server_number: int) -> str:
+    """What a sealed server seed is bound to."""
     return f"wallet_seed_pairs/{wallet_id}/{server_number}"
 
 
@@ -118,7 +119,7 @@ def pair_row(vault: Vault, issued: SeedPairIssued) -> Row:
         pair.number,
         pair.server_number,
         issued.after_seq,
-        vault.seal(pair.server_seed, _place(issued.wallet_id, pair.server_number)),
+        vault.seal(pair.server_seed, seed_place(issued.wallet_id, pair.server_number)),
         pair.server_seed_hash,
         pair.client_seed,
         pair.first_nonce,
@@ -127,8 +128,8 @@ def pair_row(vault: Vault, issued: SeedPairIssued) -> Row:
 
 
 def open_seed(vault: Vault, row: Mapping[str, Any]) -> str:
-    """The server seed of a row of wallet_seed_pairs."""
-    place = _place(row["wallet_id"], row["server_number"])
+    """The server seed of a row of wallet_seed_pairs. Raises WrongKeyError."""
+    place = seed_place(row["wallet_id"], row["server_number"])
     return vault.open(row["sealed_server_seed"], place)
 
 

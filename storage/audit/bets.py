@@ -8,14 +8,13 @@ from typing import Any, Final
 
 import asyncpg
 import msgspec
-from cryptography.exceptions import InvalidTag
 
 from storage.audit import dice, limbo, plinko
 from storage.audit.report import Report
 from storage.audit.seeds import Seeds
 from storage.audit.stream import stream
 from storage.rows import open_seed
-from storage.vault import Vault
+from storage.vault import Vault, WrongKeyError
 
 Settle = Callable[[str, str, int, int, str], tuple[dict[str, Any], int]]
 """From server seed, client seed, nonce, stake and parameters to the outcome and the payout."""
@@ -88,7 +87,7 @@ class _Pairs:
         self._report.seed_pairs += 1
         try:
             server_seed = open_seed(self._vault, self.row)
-        except (InvalidTag, ValueError):
+        except WrongKeyError:
             server_seed = None
         self._seeds.issue(self.row, server_seed)
         await self.next()

@@ -6,7 +6,6 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from cryptography.exceptions import InvalidTag
 from msgspec.structs import replace
 
 from actors.runtime.hydration import NOTHING
@@ -16,6 +15,7 @@ from actors.wallet.facts import Entry, SeedPairIssued
 from actors.wallet.state import WalletState
 from protocol.bounds import MAX_RECENT_REQUESTS
 from protocol.commands.seed import RotateSeed, SetClientSeed
+from storage.vault import WrongKeyError
 from tests.contract.storages import FlushedStore, InPostgres, Storage
 from tests.contract.test_writer import entry, pair, won
 from tests.support.wallets import KIND, Wallets, request, roll
@@ -209,5 +209,5 @@ async def test_a_sealed_seed_opens_only_where_it_was_stored(postgres: InPostgres
     )
     facts = (await postgres.store().hydrate(KIND, [PLAYER]))[PLAYER].facts
     assert [type(fact) for fact in facts] == [SeedPairIssued]
-    with pytest.raises(InvalidTag):
+    with pytest.raises(WrongKeyError):
         await postgres.store().hydrate(KIND, [FRIEND])
