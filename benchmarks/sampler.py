@@ -38,6 +38,8 @@ STAGES: Final[dict[str, dict[str, str]]] = {
     "server/reply.py": {"": "ack", "__init__": "route"},
     "server/answer.py": {"": "ack"},
     "server/hub.py": {"": "ack"},
+    "server/rooms/room.py": {"": "ack"},
+    "server/rooms/passes.py": {"": "ack"},
     "server/app.py": {"now_ms": "decide"},
     "server/commands/own.py": {"": "decide"},
     "actors/runtime/answer.py": {"": "ack"},

@@ -170,6 +170,8 @@ class Publishing:
             socket = origin if isinstance(origin, Socket) else None
             self._hub.update(MAIN_NAMESPACE, room, event, push.key, data, origin=socket)
         elif type(push) is Notice:
-            self._hub.emit(MAIN_NAMESPACE, room, event, data, volatile=push.volatile)
+            self._hub.emit(
+                MAIN_NAMESPACE, room, event, data, volatile=push.volatile, urgent=push.urgent
+            )
         else:
-            self._hub.emit(MAIN_NAMESPACE, room, event, {"items": [data], "more": 0})
+            self._hub.gather(MAIN_NAMESPACE, room, event, data)

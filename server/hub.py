@@ -1,9 +1,6 @@
-"""Rooms: broadcasts that are encoded once, and state events of which only the newest counts.
+"""What rooms are told: broadcasts that are encoded once, lists, and states of which one counts.
 
-A small room is served at once. A large one is served in slices, so that bets and cash-outs go on in
-between: a write costs about 10 microseconds, and ten thousand in a row would hold the loop for
-100 ms. After a pass over its members a large room rests, for longer the larger it is; what is
-emitted to it meanwhile leaves in the next pass, in order, each member's share in one write.
+A small room is served at once, a large one in passes (`server/rooms/passes.py`).
 """
 
 from __future__ import annotations
@@ -11,49 +8,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from protocol.errors import TOO_MANY_ROOMS, Failure
-from protocol.outgoing import JSON, Outgoing, form
-from server.sockets.deadlines import SLICE_S, Deadlines
+from protocol.outgoing import Outgoing
+from server.rooms.passes import Passes
+from server.rooms.room import Room
+from server.sockets.deadlines import Deadlines
 
 if TYPE_CHECKING:
     from server.sockets.socket import Socket
 
 _LOG = logging.getLogger(__name__)
 
-# Served within one tick: a hundred writes are a millisecond.
-MAX_SMALL_ROOM: Final = 100
-# How many members are served between two looks at the clock.
-_STRIDE: Final = 8
-# From the start of one pass over a room of 10,000 to that of the next. It is in proportion for
-# others, and never longer: a pass over more takes longer than that by itself.
-FULL_PASS_INTERVAL_S: Final = 1.0
-FULL_PASS_MEMBERS: Final = 10_000
 # State events: at most 20 a second for each key.
 UPDATE_INTERVAL_S: Final = 0.05
-# Events that wait for a large room's next pass. When there are as many it begins at once; while one
-# is under way the oldest volatile event is dropped, or else the oldest of all, and counted.
-MAX_WAITING: Final = 256
-# Newest states that a room keeps for members that come back: a player has one for each currency.
-# Past it the one that was new longest ago is forgotten.
-MAX_STATES: Final = 64
+# Lists of what happens to many: at most 10 a second for each room, as often as an eye follows them.
+GATHER_INTERVAL_S: Final = 0.1
 # Tells the numbers of this process from those of an earlier one.
 _EPOCH_BYTES: Final = 6
-_PLAIN: Final = form(JSON, with_offset=False)
 # A player is in a few rooms, an operator in dozens. More: `Failure` too_many_rooms.
 MAX_ROOMS_PER_SOCKET: Final = 256
-
-
-class Emission(NamedTuple):
-    """One event on its way to a large room's members. `order` counts those of its room."""
-
-    order: int
-    event: Outgoing
-    skip: Socket | None
-    volatile: bool
 
 
 class StateKey(NamedTuple):
@@ -65,61 +41,11 @@ class StateKey(NamedTuple):
     key: object
 
 
-class Room:
-    """Who is inside. A member gets what was emitted after it joined, and while it is inside."""
-
-    __slots__ = (
-        "awaited",
-        "busy",
-        "emitted",
-        "lost",
-        "members",
-        "name",
-        "number",
-        "recovering",
-        "rest",
-        "rested_at",
-        "serving",
-        "states",
-        "waiting",
-    )
-
-    def __init__(self, number: int, name: str) -> None:
-        # Newer rooms of a process have higher numbers.
-        self.number = number
-        self.name = name
-        # Each with the order of the first emission that it has not got.
-        self.members: dict[Socket, int] = {}
-        self.emitted = 0
-        # The order of the newest emission that was dropped.
-        self.lost = -1
-        # A list, as most rooms are a player's own and an empty deque takes half a kilobyte.
-        self.waiting: list[Emission] = []
-        # What the pass under way is serving.
-        self.serving: tuple[Emission, ...] = ()
-        # A pass is under way, or the room rests and something waits.
-        self.busy = False
-        self.rested_at = 0.0
-        self.rest: asyncio.TimerHandle | None = None
-        # How many members may come back; for them the newest states are kept.
-        self.recovering = 0
-        # How many of them are away now.
-        self.awaited = 0
-        self.states: dict[tuple[str, object], object] = {}
-
-    def remember(self, event: str, key: object, data: object) -> None:
-        """Keep the newest state."""
-        state = (event, key)
-        self.states.pop(state, None)
-        self.states[state] = data
-        if len(self.states) > MAX_STATES:
-            del self.states[next(iter(self.states))]
-
-
 class Hub:
     """All rooms of this process. Made inside the running loop."""
 
     __slots__ = (
+        "_gathering",
         "_loop",
         "_number",
         "_passes",
@@ -127,17 +53,18 @@ class Hub:
         "_recent",
         "_room_number",
         "_rooms",
-        "dropped",
         "emitted",
         "epoch",
+        "unlisted",
     )
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[str, dict[str, Room]] = {}
         self._room_number = 0
-        # The large rooms being served, each by the generator of its pass.
-        self._passes: deque[Iterator[None]] = deque()
+        self._passes = Passes(self._tell_gathered)
+        # Rooms that are to be told what has been gathered.
+        self._gathering: Deadlines[Room] = Deadlines(GATHER_INTERVAL_S, self._gathering_due)
         # Keys that were sent within the last interval, and what has come for them since. Each
         # pending key is a recent one, so that both are bounded by the updates of one interval.
         self._recent: Deadlines[StateKey] = Deadlines(UPDATE_INTERVAL_S, self._update_due)
@@ -145,7 +72,12 @@ class Hub:
         self.epoch = secrets.token_hex(_EPOCH_BYTES)
         self._number = 0
         self.emitted = 0
-        self.dropped = 0
+        self.unlisted = 0
+
+    @property
+    def dropped(self) -> int:
+        """How many events were dropped on their way to a large room."""
+        return self._passes.dropped
 
     # Numbers.
 
@@ -179,7 +111,7 @@ class Hub:
         target = rooms.get(room)
         if target is None:
             self._room_number += 1
-            target = rooms[room] = Room(self._room_number, room)
+            target = rooms[room] = Room(self._room_number, socket.namespace, room)
         target.members[socket] = target.emitted
         target.recovering += socket.history is not None
 
@@ -197,6 +129,7 @@ class Hub:
             target.states.clear()
         if not target.members:
             del rooms[room]
+            self._gathering.discard(target)
 
     def leave_all(self, socket: Socket) -> None:
         """Take a socket out of every room."""
@@ -214,7 +147,7 @@ class Hub:
             target = self._rooms[socket.namespace][room]
             if target.busy:
                 owed = (*target.serving, *target.waiting)
-                _deliver(target, socket, owed)
+                target.give(socket, owed)
 
     def hand_over(self, gone: Socket, heir: Socket) -> None:
         """Put a socket where another was that has caught up and leaves."""
@@ -261,78 +194,69 @@ class Hub:
         skip: Socket | None = None,
         *,
         volatile: bool = False,
+        urgent: bool = False,
     ) -> None:
         """Send an event to everyone inside but `skip`. The room's order is kept.
 
-        A volatile event passes by sockets that cannot take it now.
+        A volatile event passes by sockets that cannot take it now. An urgent one does not wait for
+        a large room's rest.
         """
         target = self._find(namespace, room)
         if target is None:
             return
+        self._tell_gathered(target)
         make = Outgoing if volatile else self.outgoing
-        self._emit(target, make(namespace, event, (data,)), skip, volatile)
+        self._emit(target, make(namespace, event, (data,)), skip, volatile, urgent)
 
-    def _emit(self, target: Room, event: Outgoing, skip: Socket | None, volatile: bool) -> None:
+    def _emit(
+        self,
+        target: Room,
+        event: Outgoing,
+        skip: Socket | None = None,
+        volatile: bool = False,
+        urgent: bool = False,
+    ) -> None:
         self.emitted += 1
-        if len(target.members) > MAX_SMALL_ROOM or target.busy:
-            self._emit_to_large(target, event, skip, volatile)
+        if target.sliced:
+            self._passes.emit(target, event, skip, volatile=volatile, urgent=urgent)
             return
         for socket in tuple(target.members):
             if socket is not skip and not (volatile and not socket.connection.writable):
                 socket.deliver(event)
 
-    def _emit_to_large(
-        self, target: Room, event: Outgoing, skip: Socket | None, volatile: bool
-    ) -> None:
-        # Whoever emits what cannot be encoded is to know it.
-        event.encoded(_PLAIN)
-        if len(target.waiting) >= MAX_WAITING:
-            self._drop_one(target)
-        target.waiting.append(Emission(target.emitted, event, skip, volatile))
-        target.emitted += 1
-        if not target.busy:
-            target.busy = True
-            self._begin_pass_after_rest(target)
-        elif target.rest is not None and len(target.waiting) >= MAX_WAITING:
-            target.rest.cancel()
-            self._begin_pass(target)
+    # What happens to many.
 
-    def _drop_one(self, target: Room) -> None:
-        """Too much waits: drop what counts least."""
-        self.dropped += 1
-        for index, emission in enumerate(target.waiting):
-            if emission.volatile:
-                del target.waiting[index]
-                return
-        target.lost = target.waiting.pop(0).order
+    def gather(self, namespace: str, room: str, event: str, item: object) -> None:
+        """Tell a room of one of many things, in a list with others of the same event.
 
-    def _begin_pass_after_rest(self, target: Room) -> None:
-        if self._loop.time() < target.rested_at:
-            target.rest = self._loop.call_at(target.rested_at, self._begin_pass, target)
+        The lists leave at most 10 times a second, with the passes of a large room, and before
+        whatever is emitted after their items. Of too many the rest is counted: in the list's
+        `more`, and in `unlisted`.
+        """
+        target = self._find(namespace, room)
+        if target is None:
+            return
+        if not target.gather(event, item):
+            self.unlisted += 1
+        if target not in self._gathering:
+            self._gathering.add(target)
+
+    def _gathering_due(self, target: Room, _due_at: float) -> None:
+        if target.sliced:
+            self._passes.want(target)
         else:
-            self._begin_pass(target)
+            self._tell_gathered(target)
 
-    def _begin_pass(self, target: Room) -> None:
-        target.rest = None
-        share = min(1.0, len(target.members) / FULL_PASS_MEMBERS)
-        target.rested_at = self._loop.time() + share * FULL_PASS_INTERVAL_S
-        self._passes.append(self._serve(target))
-        if len(self._passes) == 1:
-            self._loop.call_soon(self._run_slice)
-
-    def _run_slice(self) -> None:
-        """Serve large rooms, in turns, until the slice is over."""
-        end = self._loop.time() + SLICE_S
-        while self._passes:
-            current = self._passes[0]
-            if next(current, _DONE) is _DONE:
-                self._passes.popleft()
-            else:
-                self._passes.rotate(-1)
-            if self._loop.time() >= end:
-                break
-        if self._passes:
-            self._loop.call_soon(self._run_slice)
+    def _tell_gathered(self, target: Room) -> None:
+        if target.gathered is None:
+            return
+        gathered, target.gathered = target.gathered, None
+        self._gathering.discard(target)
+        for event, items in gathered.items():
+            try:
+                self._emit(target, self.outgoing(target.namespace, event, (items,)))
+            except Exception:  # noqa: BLE001 - what comes after the list must not be lost with it
+                _LOG.exception("a list of %s could not be told", event)
 
     # State events.
 
@@ -371,7 +295,7 @@ class Hub:
         self._recent.add(state)
         target = self._find(state.namespace, state.room)
         if target is not None:
-            self._emit(target, Outgoing(state.namespace, state.event, (data,)), origin, False)
+            self._emit(target, Outgoing(state.namespace, state.event, (data,)), origin)
 
     def _update_due(self, state: StateKey, _due_at: float) -> None:
         waiting = self._pending.pop(state, None)
@@ -379,42 +303,8 @@ class Hub:
             self._send_update(state, *waiting)
 
     def close(self) -> None:
-        """Stop the timer; nothing is sent any more."""
+        """Stop the timers; nothing is sent any more."""
         self._recent.close()
         self._pending.clear()
-        self._passes.clear()
-
-    def _serve(self, target: Room) -> Iterator[None]:
-        """One pass over a room's members, in which each gets all that waits; yields every few."""
-        target.serving = tuple(target.waiting)
-        target.waiting.clear()
-        try:
-            for count, socket in enumerate(tuple(target.members), 1):
-                if socket in target.members:
-                    _deliver(target, socket, target.serving)
-                if count % _STRIDE == 0:
-                    yield
-        except Exception:  # noqa: BLE001 - an event that cannot be encoded must not end the others
-            _LOG.exception("a pass over the room %s was cut short", target.name)
-        target.serving = ()
-        target.busy = bool(target.waiting)
-        if target.busy:
-            self._begin_pass_after_rest(target)
-
-
-_DONE: Final = object()
-
-
-def _deliver(target: Room, socket: Socket, emissions: Sequence[Emission]) -> None:
-    """Give a member of a large room what it has not got of some emissions, in one write."""
-    first = target.members[socket]
-    if first <= target.lost and socket.history is not None:
-        socket.history.tear()
-    for order, event, skip, volatile in emissions:
-        if order < first or socket is skip:
-            continue
-        if not volatile or socket.connection.writable:
-            socket.deliver(event)
-    if emissions:
-        target.members[socket] = max(first, emissions[-1].order + 1)
-        socket.connection.flush()
+        self._gathering.close()
+        self._passes.close()

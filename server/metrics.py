@@ -165,6 +165,7 @@ class NodeCollector(Collector):
             ("bytes_in", counters.bytes_in),
             ("bytes_out", counters.bytes_out),
             ("events_dropped", self._sockets.hub.dropped),
+            ("items_unlisted", self._sockets.hub.unlisted),
         ):
             yield CounterMetricFamily(f"pitboss_{name}", f"Total {name}.", value=value)
 

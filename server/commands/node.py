@@ -21,9 +21,9 @@ from protocol.commands.node import (
 )
 from protocol.errors import INVALID_NAMESPACE, Failure
 from server.caller import Caller
-from server.hub import Room
 from server.newest import newest
 from server.pulse import MINUTE, Pulse
+from server.rooms.room import Room
 from server.router import Handler
 from server.sockets.client import Client
 from server.sockets.connection import Connection

@@ -16,7 +16,13 @@ from tests.fuzz.house import House
 
 _REGISTRIES: Final = (dict, list, set, deque)
 # Whose objects are counted, and whose attributes are looked into.
-_OURS: Final = ("server.sockets.", "server.hub", "protocol.socketio", "protocol.engineio")
+_OURS: Final = (
+    "server.sockets.",
+    "server.hub",
+    "server.rooms.",
+    "protocol.socketio",
+    "protocol.engineio",
+)
 _COUNTED: Final = (*_OURS, "picows.", "aiohttp.web_ws", "aiohttp.http_websocket")
 # These only ever grow, or are constant.
 _SKIPPED: Final = (Counters, SocketOptions)

@@ -10,8 +10,8 @@ import pytest
 
 from protocol import disconnects
 from protocol.outgoing import JSON
-from server import hub as hub_module
 from server.hub import UPDATE_INTERVAL_S
+from server.rooms import passes
 from server.sockets.client import Client
 from server.sockets.options import SocketOptions
 from server.sockets.server import SocketServer
@@ -428,7 +428,7 @@ async def test_a_large_room_s_pass_owes_nothing_to_who_comes_back_during_it(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # One slice serves a few members, so that a pass takes a while.
-    monkeypatch.setattr(hub_module, "SLICE_S", 0.0)
+    monkeypatch.setattr(passes, "SLICE_S", 0.0)
     crowd = 600
     async with come(served, {**RECOVER, "quiet": True}) as first:
         pass
