@@ -1,10 +1,12 @@
 """What a rule answers: facts to commit, a reply, and what follows from them after the commit."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+
+from protocol.errors import Failure
 
 
 class Context(msgspec.Struct, gc=False):
@@ -65,10 +67,22 @@ class Message(msgspec.Struct, frozen=True):
     body: msgspec.Struct
 
 
+class _Deferred:
+    """The type of DEFERRED alone."""
+
+
+DEFERRED: Final = _Deferred()
+"""The reply of a decision whose message goes on to the actor that answers.
+
+If that answer is lost, the caller's retry finds what was committed.
+"""
+
+
 class Decision(msgspec.Struct, gc=False):
     """A rule's whole answer. Nothing of it leaves the actor before the facts are committed.
 
-    `alarm_ms` asks to be called at that time (0 clears it, None leaves it as it is).
+    `reply` is the answer, a Failure where the command is refused and yet something has happened, or
+    DEFERRED. `alarm_ms` asks to be called at that time (0 clears it, None leaves it as it is).
     """
 
     reply: Any
@@ -79,4 +93,12 @@ class Decision(msgspec.Struct, gc=False):
 
 
 class Known(Exception):  # noqa: N818 - not an error: the answer exists already
-    """Raised by a rule that has seen this request id before: the committed result answers."""
+    """Raised by a rule that has seen this request id before: the committed result answers.
+
+    `otherwise` is for a rule that may have seen it longer ago than a state remembers: it answers
+    where nothing is committed. Without it the command is decided then.
+    """
+
+    def __init__(self, otherwise: Failure | None = None) -> None:
+        super().__init__()
+        self.otherwise = otherwise

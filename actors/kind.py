@@ -32,3 +32,5 @@ class Kind(NamedTuple):
     """How many facts made this state: the number of the newest."""
     alarm: Callable[[Any], int | None] = lambda _state: None
     """When a hydrated actor wants to be called, in milliseconds; None for never."""
+    read_back: Callable[[Any], None] = lambda _state: None
+    """Told of a state when all its facts were applied that storage has."""

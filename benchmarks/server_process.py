@@ -35,6 +35,7 @@ _SETTINGS: Final = {
     "PITBOSS_GUEST_ACCOUNTS": "true",
     "PITBOSS_FAUCET_ENABLED": "true",
     "PITBOSS_DEMO_PLAYER": "false",
+    "PITBOSS_CRASH_TABLES": "[]",
     "PITBOSS_LOG_LEVEL": "warning",
 }
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from protocol.commands import auth, bets, dice, limbo, node, plinko, seed, wallet
+from protocol.commands import auth, bets, crash, dice, limbo, mines, node, plinko, seed, wallet
 from protocol.commands.auth import Role
 from protocol.commands.shape import Answer, Command, Event
 
@@ -177,6 +177,71 @@ _ENTRIES: Final = (
         rate=Rate.BETS,
     ),
     _command(
+        "mines:start",
+        mines.StartMines,
+        mines.MinesStarted,
+        Door.ACTOR,
+        http="POST /mines/start",
+        rate=Rate.BETS,
+    ),
+    _command(
+        "mines:reveal",
+        mines.RevealTile,
+        mines.MinesPlayed,
+        Door.ACTOR,
+        http="POST /mines/reveal",
+    ),
+    _command(
+        "mines:cashout",
+        mines.CashOutMines,
+        mines.MinesPlayed,
+        Door.ACTOR,
+        http="POST /mines/cashout",
+    ),
+    _command("mines:state", mines.GetMines, mines.MinesGames, Door.ACTOR, http="GET /mines"),
+    _command(
+        "crash:bet",
+        crash.BetCrash,
+        crash.CrashBet,
+        Door.ACTOR,
+        http="POST /crash/bet",
+        rate=Rate.BETS,
+    ),
+    _command(
+        "crash:cancel",
+        crash.CancelCrash,
+        crash.CrashCancelled,
+        Door.ACTOR,
+        http="POST /crash/cancel",
+    ),
+    _command(
+        "crash:cashout",
+        crash.CashOutCrash,
+        crash.CashedOut,
+        Door.ACTOR,
+        http="POST /crash/cashout",
+        rate=Rate.BETS,
+    ),
+    _command(
+        "crash:state",
+        crash.GetCrash,
+        crash.CrashState,
+        Door.ACTOR,
+        http="GET /crash/tables/{table}",
+    ),
+    _command("crash:watch", crash.WatchCrash, crash.CrashState, Door.ACTOR, http=None),
+    _command("crash:unwatch", crash.UnwatchCrash, crash.Watching, Door.SERVICE, http=None),
+    _command(
+        "crash:tables", crash.GetTables, crash.Tables, Door.SERVICE, http="GET /crash/tables"
+    ),
+    _command(
+        "crash:history",
+        crash.GetRounds,
+        crash.Rounds,
+        Door.QUERY,
+        http="GET /crash/tables/{table}/rounds",
+    ),
+    _command(
         "bets:place",
         bets.PlaceBets,
         bets.PlacedBets,
@@ -228,6 +293,14 @@ EVENTS: Final[dict[str, EventEntry]] = {
     event.name: event
     for event in (
         EventEntry("wallet:updated", wallet.WalletUpdated, "user:{id}"),
+        EventEntry("round:opened", crash.RoundOpened, "crash:{table}"),
+        EventEntry("bet:joined", crash.BetsJoined, "crash:{table}"),
+        EventEntry("round:started", crash.RoundStarted, "crash:{table}"),
+        EventEntry("round:ticked", crash.RoundTicked, "crash:{table}"),
+        EventEntry("player:cashed_out", crash.PlayersCashedOut, "crash:{table}"),
+        EventEntry("round:forced", crash.RoundForced, "crash:{table}"),
+        EventEntry("round:crashed", crash.RoundCrashed, "crash:{table}"),
+        EventEntry("round:voided", crash.RoundVoided, "crash:{table}"),
         EventEntry("token:expiring", auth.TokenExpiring, "the socket itself"),
         EventEntry("server:draining", node.ServerDraining, "every socket"),
     )

@@ -87,6 +87,11 @@ UNKNOWN_BOARD = _kind(
     4010, "unknown_board", 400, "There is no plinko board of these rows and this risk."
 )
 
+TILE_REVEALED = _kind(4020, "tile_revealed", 409, "That tile is revealed already.")
+NO_OPEN_GAME = _kind(4021, "no_open_game", 409, "There is no open game in that currency.")
+GAME_OPEN = _kind(4022, "game_open", 409, "A game in that currency is open. Finish it first.")
+NOTHING_PICKED = _kind(4023, "nothing_picked", 409, "Pick a tile before you cash out.")
+
 UNKNOWN_TABLE = _kind(4030, "unknown_table", 404, "There is no such table.")
 AUTO_CASHOUT_OUT_OF_RANGE = _kind(
     4031,
@@ -117,6 +122,20 @@ TOO_MANY_USER_CONNECTIONS = _kind(
     "Your account has too many connections open. Close one of them.",
     temporary=True,
 )
+STAKE_LIMIT_REACHED = _kind(
+    5010, "stake_limit_reached", 403, "You would stake more than the limit that you have set."
+)
+LOSS_LIMIT_REACHED = _kind(
+    5011, "loss_limit_reached", 403, "You could lose more than the limit that you have set."
+)
+DEPOSIT_LIMIT_REACHED = _kind(
+    5012, "deposit_limit_reached", 403, "This is more than the deposit limit that the player set."
+)
+COOLING_OFF = _kind(5013, "cooling_off", 403, "You are taking a break from play.")
+SELF_EXCLUDED = _kind(5014, "self_excluded", 403, "You have excluded yourself from play.")
+TOO_MANY_CHANGES = _kind(
+    5015, "too_many_changes", 429, "Limits of play were changed too often today."
+)
 
 STORAGE_UNAVAILABLE = _kind(
     9001,
@@ -145,7 +164,7 @@ class Failure(Exception):  # noqa: N818 - it is a rejection or a fault, the kind
 
     __slots__ = ("details", "kind")
 
-    def __init__(self, kind: ErrorKind, **details: Any) -> None:
+    def __init__(self, kind: ErrorKind, /, **details: Any) -> None:
         super().__init__(kind.code)
         self.kind = kind
         self.details: Mapping[str, Any] = details

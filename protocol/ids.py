@@ -12,6 +12,12 @@ _KIND_MASK: Final = 0xF << 76 | 0b11 << 62
 _SERVER_KIND: Final = _SERVER_VERSION << 76 | _VARIANT << 62
 
 
+# What keeps the ids of game tables, and of what ends a hold, apart from those of wallets' messages.
+# Nobody has as many users, or entries.
+_TABLE: Final = 1 << 59
+_SETTLEMENT: Final = 1 << 60
+
+
 def is_client_made(request_id: UUID) -> bool:
     """Whether a client may use this id. Version 8 is the server's, so that nobody takes its ids."""
     return request_id.int & _KIND_MASK != _SERVER_KIND
@@ -19,11 +25,30 @@ def is_client_made(request_id: UUID) -> bool:
 
 def message_id(wallet_id: int, seq: int) -> UUID:
     """The id of the message that entry `seq` of a wallet sent."""
-    assert 0 < wallet_id < 2**60
-    assert 0 < seq < 2**60
-    value = wallet_id << 64 | seq
+    assert 0 < wallet_id < _TABLE
+    return _server_made(wallet_id, seq)
+
+
+def settlement_id(wallet_id: int, hold: int) -> UUID:
+    """The request id of the entry that ends the hold which entry `hold` of a wallet opened.
+
+    A wallet has each request id once, so no hold ends twice.
+    """
+    return _server_made(wallet_id, hold | _SETTLEMENT)
+
+
+def table_message_id(table: int, seq: int) -> UUID:
+    """The id of the message that entry `seq` of a game table sent."""
+    assert 0 < table < _TABLE
+    return _server_made(_TABLE | table, seq)
+
+
+def _server_made(owner: int, seq: int) -> UUID:
+    assert 0 < owner < 2**60
+    assert 0 < seq < 2**62
+    value = owner << 64 | seq
     high, low = value >> 64, value & (2**62 - 1)
-    # 48 bits, version, 12 bits, variant, 62 bits: the wallet stands above, the entry below.
+    # 48 bits, version, 12 bits, variant, 62 bits: the owner stands above, the entry below.
     return UUID(int=(high >> 12) << 80 | (high & 0xFFF) << 64 | low | _SERVER_KIND)
 
 

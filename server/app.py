@@ -11,14 +11,17 @@ import asyncpg
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from actors.crash.rules import CRASH, crash_kind
+from actors.crash.stake import RULES as CRASH_STAKES
 from actors.dice.rules import DICE
 from actors.instant import instant_rule
 from actors.kind import Rule
 from actors.limbo.rules import LIMBO
+from actors.mines.rules import mines_rules
 from actors.plinko.rules import PLINKO
 from actors.runtime.node import Node
 from actors.runtime.post import Post
-from actors.wallet.rules import wallet_kind
+from actors.wallet.rules import WALLET, wallet_kind
 from protocol.bounds import MAX_BETS_PER_BATCH
 from protocol.catalogue import Rate
 from protocol.commands.dice import RollDice
@@ -31,6 +34,7 @@ from server.auth.service import Accounts
 from server.auth.tokens import Tokens
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
+from server.commands.crash import CrashCommands
 from server.commands.node import NodeCommands
 from server.commands.wallet import WalletCommands
 from server.documents.pages import Documents
@@ -49,12 +53,15 @@ from server.sockets.listener import Listener
 from server.sockets.options import SocketOptions
 from server.sockets.routes import SocketRoutes
 from server.sockets.server import SocketServer
+from server.tables import Tables
 from server.work import Work
+from storage.crash_tables import CrashStore
 from storage.journal import Journal, Lane, shards_of
 from storage.outbox import PostgresOutbox
 from storage.pool import Pools
 from storage.queries.bets import Bets
 from storage.rows import tables
+from storage.stores import Stores
 from storage.vault import Vault
 from storage.wallets import WalletStore
 from storage.writer import Connector
@@ -72,6 +79,8 @@ PASSIVATION_LIMIT: Final = 500
 SESSION_CHECK_S: Final = 10.0
 SESSION_CHECK_BATCH: Final = 1_000
 SESSION_SWEEP_S: Final = 600.0
+# A table that was let go, or that waits for its operators, is back within this time.
+TABLE_WAKE_S: Final = 1.0
 # Idle HTTP connections are closed after this: later than nginx lets go of them (60 s), so that a
 # proxy never sends a request into a connection that is just being closed.
 KEEPALIVE_S: Final = 75.0
@@ -98,7 +107,8 @@ class Storage:
     """What keeps the facts."""
 
     journal: Journal
-    store: WalletStore
+    wallets: WalletStore
+    store: Stores
     outbox: PostgresOutbox
     vault: Vault
 
@@ -119,7 +129,9 @@ def _storage(settings: Settings, pools: Pools, dsn: str, commits: Commits) -> St
         for number in range(count)
     ]
     outbox = PostgresOutbox(pools.runtime, range(shards))
-    return Storage(Journal(lanes, shards), WalletStore(pools.runtime, vault), outbox, vault)
+    wallets = WalletStore(pools.runtime, vault)
+    store = Stores({WALLET: wallets, CRASH: CrashStore(pools.runtime, vault)})
+    return Storage(Journal(lanes, shards), wallets, store, outbox, vault)
 
 
 class Pitboss:
@@ -128,6 +140,7 @@ class Pitboss:
     def __init__(self, settings: Settings, dsn: str, pools: Pools) -> None:
         self.settings = settings
         self.registry = CollectorRegistry()
+        self._people = pools.people
         self.storage = _storage(settings, pools, dsn, Commits(self.registry))
         self.jobs = Jobs()
         self.work = Work()
@@ -150,7 +163,11 @@ class Pitboss:
         )
         self.sockets = SocketServer(_socket_options(settings), self.floor)
         self.post = Post(self.storage.outbox)
+        self.crash_tables = {table.number: table for table in settings.crash_tables}
+        # The games, and tables, that take no bets at the moment.
+        self.paused: set[str] = set()
         self.node = self._node()
+        self.tables = Tables(self.node, self.crash_tables)
         self.bets = BetCommands(self.node, Bets(pools.people, self.storage.vault), time.monotonic)
         self.pulse = Pulse(self._totals, time.monotonic)
         self.router = self._router(pools.people)
@@ -165,9 +182,11 @@ class Pitboss:
             RollDice: instant_rule(DICE, settings.dice_limits),
             PlayLimbo: instant_rule(LIMBO, settings.limbo_limits),
             DropPlinko: instant_rule(PLINKO, settings.plinko_limits),
+            **mines_rules(settings.mines_limits),
+            **CRASH_STAKES,
         }
         node = Node(
-            [wallet_kind(games)],
+            [wallet_kind(games), crash_kind(self.crash_tables, self.paused)],
             self.storage.journal,
             self.storage.store,
             self.post,
@@ -184,7 +203,8 @@ class Pitboss:
         accounts = AccountCommands(self.accounts, now_ms, self.floor.renewed)
         wallet = WalletCommands(self.node, pool, self.accounts, faucet=self.settings.faucet_enabled)
         node = NodeCommands(self.sockets, self.pulse, now_ms)
-        parts = (accounts, wallet, self.bets, node)
+        crash = CrashCommands(self.node, pool, self.crash_tables)
+        parts = (accounts, wallet, self.bets, node, crash)
         handlers = {
             name: handler for part in parts for name, handler in part.handlers(self.work).items()
         }
@@ -199,6 +219,8 @@ class Pitboss:
         for lane, writer in zip(journal.lanes, await journal.win(), strict=True):
             self._lanes.append(asyncio.create_task(lane.run(writer)))
             await lane.wait_open()
+        if self.settings.env != "production":
+            await self.tables.give_trial_chains(self._people, self.storage.vault, now_ms())
         self._start_jobs()
         self._runner = web.AppRunner(
             self._web_app(),
@@ -219,13 +241,14 @@ class Pitboss:
     def _start_jobs(self) -> None:
         jobs, settings = self.jobs, self.settings
         idle_ms = int(settings.passivate_after_seconds * 1_000)
-        jobs.every(SNAPSHOT_PAUSE_S, self.storage.store.flush_snapshots)
+        jobs.every(SNAPSHOT_PAUSE_S, self.storage.wallets.flush_snapshots)
         jobs.every(DELETE_PAUSE_S, self.storage.outbox.flush)
         jobs.run(watch_lag(lag_histogram(self.registry).observe, self.pulse.observe_lag))
         jobs.every(SAMPLE_S, self.pulse.sample)
         jobs.every(OUTBOX_SWEEP_S, self._sweep_outbox)
         jobs.every(TOKEN_SWEEP_S, self.floor.check_tokens)
         jobs.every(PASSIVATION_SWEEP_S, lambda: self.node.passivate(idle_ms, PASSIVATION_LIMIT))
+        jobs.every(TABLE_WAKE_S, self.tables.wake)
         jobs.every(SESSION_CHECK_S, self._check_sessions)
         jobs.every(SESSION_SWEEP_S, self._sweep_sessions)
 
@@ -291,7 +314,7 @@ class Pitboss:
             await asyncio.wait(self._lanes, timeout=self.settings.drain_seconds)
         await self.jobs.stop()
         await self.storage.outbox.flush()
-        await self.storage.store.flush_snapshots()
+        await self.storage.wallets.flush_snapshots()
         self.node.close()
         self.sockets.close()
         if self._runner is not None:
@@ -302,7 +325,7 @@ class Pitboss:
         """Let every actor go, and write the snapshots before there are too many of them."""
         deadline = time.monotonic() + self.settings.drain_seconds
         for _few in self.node.put_all_away():
-            await self.storage.store.flush_snapshots()
+            await self.storage.wallets.flush_snapshots()
             if time.monotonic() > deadline:
                 log.warning("%d actors are left without a new snapshot", self.node.live)
                 return

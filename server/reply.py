@@ -30,7 +30,10 @@ class Answer(ABC):
         self.trace: str | None = None
 
     def resolve(self, value: Any) -> None:
-        """The command was done."""
+        """The command was done, or was refused and yet something is committed."""
+        if type(value) is Failure:
+            self.reject(value)
+            return
         if self.tally is not None:
             self.tally[OK] += 1
         if self.trace is not None:

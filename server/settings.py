@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from actors.crash.table import Table
 from actors.limits import Limits
 from protocol.bounds import DEFAULT_MAX_PAYLOAD_BYTES, MAX_MINOR
 from protocol.money import CURRENCIES
@@ -80,6 +81,45 @@ def _limits(value: object) -> Mapping[str, Limits]:
 
 GameLimits = Annotated[
     Mapping[str, Limits], BeforeValidator(_limits), WithJsonSchema({"type": "object"})
+]
+
+
+# A table for trying out, and one for each kind of money. A bankroll is what the house can lose.
+DEFAULT_CRASH_TABLES: Final = (
+    Table(1, "Play", "PLAY", 1_00, 1_000_00, 1_000_000_00),
+    Table(2, "Dollars", "USD", 10, 1_000_00, 1_000_000_00),
+    Table(3, "Bitcoin", "BTC", 100, 1_000_000, 1_000_000_000),
+)
+# Each is an actor with its own rounds and its own chain of hashes.
+_MAX_CRASH_TABLES: Final = 64
+
+
+def _crash_tables(value: object) -> list[Table]:
+    """The tables in `value`, which an environment variable holds as JSON."""
+    try:
+        tables = (
+            msgspec.json.decode(value, type=list[Table])
+            if isinstance(value, str)
+            else msgspec.convert(value, list[Table])
+        )
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error
+    problems = [problem for table in tables for problem in table.problems()]
+    numbers = [table.number for table in tables]
+    if len(set(numbers)) < len(numbers):
+        problems.append("two tables have the same number")
+    if len(tables) > _MAX_CRASH_TABLES:
+        problems.append(f"there are {len(tables)} tables, {_MAX_CRASH_TABLES} at most")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return tables
+
+
+CrashTables = Annotated[
+    list[Table],
+    NoDecode,
+    BeforeValidator(_crash_tables),
+    WithJsonSchema({"type": "array"}),
 ]
 
 
@@ -345,6 +385,14 @@ class Settings(BaseSettings):
     dice_limits: GameLimits = _limits_of("a dice bet")
     limbo_limits: GameLimits = _limits_of("a bet on limbo")
     plinko_limits: GameLimits = _limits_of("a plinko ball")
+    mines_limits: GameLimits = _limits_of("a game of mines")
+    crash_tables: CrashTables = Field(
+        default_factory=lambda: list(DEFAULT_CRASH_TABLES),
+        description="The crash tables, as a JSON list: number, name, currency, least_stake,"
+        " most_stake and bankroll in minor units; what a bet and a round may win as shares of the"
+        " bankroll (bet_share_percent 1, round_share_percent 5), edge_percent 3, most_multiplier in"
+        " hundredths, betting_ms, pause_ms, tick_ms and max_bets. `[]` is no table.",
+    )
     recovery_seconds: float = Field(
         120,
         ge=0,

@@ -50,11 +50,12 @@ OUSTED_AFTER_S: Final = 3.0
 
 
 class Refused(Exception):  # noqa: N818 - named for what storage did
-    """A constraint refused the batch. `key` is the actor whose row it was, None if unnamed."""
+    """A constraint refused the batch. `key` and `kind` name the actor of the row, if known."""
 
-    def __init__(self, key: int | None, reason: str) -> None:
+    def __init__(self, key: int | None, reason: str, kind: str | None = None) -> None:
         super().__init__(reason)
         self.key = key
+        self.kind = kind
 
 
 class Transient(Exception):  # noqa: N818 - named for what it is
@@ -352,12 +353,17 @@ class Lane:
     def _refuse(self, refused: Refused) -> None:
         """Take the offending actor's writes, here and in the queue, out and give them back."""
         log.warning("lane %d was refused a row of %s: %s", self.number, refused.key, refused)
-        named = {id(w.actor) for w in self._batch if w.actor.key == refused.key}
+        named = {id(write.actor) for write in self._batch if _is_named(write, refused)}
         offenders = named or {id(write.actor) for write in self._batch}
         every = [*self._batch, *self._queue]
         self._batch = [write for write in self._batch if id(write.actor) not in offenders]
         self._queue = deque(write for write in self._queue if id(write.actor) not in offenders)
         self._listener.refused([write for write in every if id(write.actor) in offenders])
+
+
+def _is_named(write: Write, refused: Refused) -> bool:
+    actor = write.actor
+    return actor.key == refused.key and refused.kind in (None, actor.kind.name)
 
 
 def _contents(batch: Sequence[Write]) -> tuple[list[Any], list[Posted]]:

@@ -5,18 +5,31 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from actors.crash.commands import Join
+from actors.crash.facts import RoundEntry
+from actors.crash.rules import CRASH
 from actors.decision import Message
 from actors.wallet import commands
-from actors.wallet.facts import Bet, Entry, SeedPair, SeedPairIssued
+from actors.wallet.facts import (
+    BET,
+    Bet,
+    Entry,
+    RestrictionSet,
+    SeedPair,
+    SeedPairIssued,
+    Step,
+)
+from actors.wallet.rules import WALLET
 from storage.vault import Vault
 
 Row = tuple[Any, ...]
 
 
 class Table(NamedTuple):
-    """Where a type of fact is stored, and how it is written."""
+    """Where a type of fact is stored, whose facts they are, and how one is written."""
 
     name: str
+    kind: str
     columns: tuple[str, ...]
     row: Callable[[Any], Row]
 
@@ -40,14 +53,19 @@ ENTRY_COLUMNS: Final = (
     "nonce",
     "parameters",
     "outcome",
+    "hold",
 )
 
-_NO_BET: Final = (None,) * 7
+_NO_BET: Final = (None,) * 8
 
 
 def entry_row(entry: Entry) -> Row:
     """An entry in the order of ENTRY_COLUMNS."""
-    bet = entry.bet
+    bet, step = entry.bet, entry.step
+    if bet is not None:
+        play = (*msgspec.structs.astuple(bet), None)
+    else:
+        play = _NO_BET if step is None else msgspec.structs.astuple(step)
     return (
         entry.wallet_id,
         entry.seq,
@@ -60,15 +78,15 @@ def entry_row(entry: Entry) -> Row:
         entry.counterparty,
         entry.request_id,
         entry.at_ms,
-        *(_NO_BET if bet is None else msgspec.structs.astuple(bet)),
+        *play,
     )
 
 
 def entry_of(row: Mapping[str, Any]) -> Entry:
     """The entry that a row of wallet_entries holds."""
-    bet = None
+    bet = step = None
     if row["game"] is not None:
-        bet = Bet(
+        play = (
             row["game"],
             row["stake"],
             row["payout"],
@@ -77,6 +95,10 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
             row["parameters"],
             row["outcome"],
         )
+        if row["kind"] == BET:
+            bet = Bet(*play)
+        else:
+            step = Step(*play, row["hold"])
     return Entry(
         row["wallet_id"],
         row["seq"],
@@ -90,6 +112,7 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         row["request_id"],
         row["at_ms"],
         bet,
+        step,
     )
 
 
@@ -146,11 +169,63 @@ def pair_of(vault: Vault, row: Mapping[str, Any]) -> SeedPairIssued:
     return SeedPairIssued(row["wallet_id"], row["after_seq"], pair, row["at_ms"])
 
 
+RESTRICTION_COLUMNS: Final = (
+    "wallet_id",
+    "number",
+    "after_seq",
+    "kind",
+    "period",
+    "currency",
+    "amount",
+    "effective_at_ms",
+    "until_ms",
+    "at_ms",
+)
+
+
+def restriction_of(row: Mapping[str, Any]) -> RestrictionSet:
+    """The fact that a row of wallet_restrictions holds."""
+    return RestrictionSet(*(row[column] for column in RESTRICTION_COLUMNS))
+
+
+ROUND_COLUMNS: Final = (
+    "table_id",
+    "seq",
+    "round",
+    "kind",
+    "at_ms",
+    "wallet_id",
+    "hold",
+    "player",
+    "stake",
+    "auto_cashout",
+    "multiplier",
+    "payout",
+    "bets",
+    "chain_id",
+    "position",
+    "hash",
+    "reason",
+)
+
+
+def round_entry_of(row: Mapping[str, Any]) -> RoundEntry:
+    """The entry that a row of crash_entries holds."""
+    return RoundEntry(*(row[column] for column in ROUND_COLUMNS))
+
+
 OUTBOX_COLUMNS: Final = ("message_id", "shard", "kind", "key", "command", "body", "at_ms")
 
 # Commands that travel between actors, by the name that stands in the outbox.
 _MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
-    type_.__name__: type_ for type_ in (commands.ReceiveTip, commands.ReturnTip)
+    type_.__name__: type_
+    for type_ in (
+        commands.ReceiveTip,
+        commands.ReturnTip,
+        commands.SettleHold,
+        commands.ReleaseHold,
+        Join,
+    )
 }
 
 
@@ -171,8 +246,12 @@ def message_of(row: Mapping[str, Any]) -> Message:
 def tables(vault: Vault) -> dict[type, Table]:
     """Every type of fact, and where it is stored."""
     return {
-        Entry: Table("wallet_entries", ENTRY_COLUMNS, entry_row),
+        Entry: Table("wallet_entries", WALLET, ENTRY_COLUMNS, entry_row),
         SeedPairIssued: Table(
-            "wallet_seed_pairs", PAIR_COLUMNS, lambda fact: pair_row(vault, fact)
+            "wallet_seed_pairs", WALLET, PAIR_COLUMNS, lambda fact: pair_row(vault, fact)
+        ),
+        RoundEntry: Table("crash_entries", CRASH, ROUND_COLUMNS, msgspec.structs.astuple),
+        RestrictionSet: Table(
+            "wallet_restrictions", WALLET, RESTRICTION_COLUMNS, msgspec.structs.astuple
         ),
     }

@@ -66,7 +66,7 @@ class PostgresWriter:
                     for table, columns, rows in copies:
                         await self._copy(table, columns, rows)
         except asyncpg.PostgresError as error:
-            raise _classified(error, self._connection.is_closed()) from error
+            raise self._classified(error) from error
         except (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise Lost(repr(error)) from error
         except (ArithmeticError, TypeError, ValueError) as error:
@@ -98,6 +98,24 @@ class PostgresWriter:
     ) -> None:
         await self._connection.copy_records_to_table(table, columns=columns, records=rows)
 
+    def _classified(self, error: asyncpg.PostgresError) -> Exception:
+        state = error.sqlstate or ""
+        reason = f"{state} {error}"
+        # 40003 is a transaction rollback by its class, yet says that the outcome is unknown.
+        if self._connection.is_closed() or state.startswith(("08", "57P", "40003")):
+            return Lost(reason)
+        if state.startswith(("22", "23")):
+            named = _KEY_IN_DETAIL.search(error.detail or "")
+            key = int(named.group(1)) if named else None
+            return Refused(key, reason, self._kind_of(error.table_name))
+        return Transient(reason)
+
+    def _kind_of(self, table_name: str | None) -> str | None:
+        """The kind of actor whose table this is, or whose partition."""
+        tables = self._tables.values()
+        kinds = (table.kind for table in tables if (table_name or "").startswith(table.name))
+        return next(kinds, None)
+
     async def close(self) -> None:
         """Close in an orderly way, which gives the locks back."""
         try:
@@ -113,18 +131,6 @@ class PostgresWriter:
     def terminate(self) -> None:
         """End the connection at once."""
         self._connection.terminate()
-
-
-def _classified(error: asyncpg.PostgresError, closed: bool) -> Exception:
-    state = error.sqlstate or ""
-    reason = f"{state} {error}"
-    # 40003 is a transaction rollback by its class, yet says that the outcome is unknown.
-    if closed or state.startswith(("08", "57P", "40003")):
-        return Lost(reason)
-    if state.startswith(("22", "23")):
-        named = _KEY_IN_DETAIL.search(error.detail or "")
-        return Refused(int(named.group(1)) if named else None, reason)
-    return Transient(reason)
 
 
 class Connector:

@@ -163,6 +163,7 @@ class Hydration:
             state = kind.restore(actor.key, stored.snapshot)
             for fact in stored.facts:
                 kind.apply(state, fact)
+            kind.read_back(state)
         except Exception:
             log.exception("%s %d does not fit its own rows", kind.name, actor.key)
             self._unreadable(actor)

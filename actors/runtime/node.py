@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
-from actors.decision import Announcement, Context, Decision, Known, Push
+from actors.decision import DEFERRED, Announcement, Context, Decision, Known, Push
 from actors.kind import Kind
 from actors.runtime.actor import Actor
 from actors.runtime.alarms import Alarm, Alarms
@@ -173,8 +173,8 @@ class Node:
         outcome: Decision | Failure
         try:
             outcome = kind.rules[type(command)].decide(actor.state, command, context)
-        except Known:
-            self._look_up(actor, command, reply, retried)
+        except Known as known:
+            self._look_up(actor, command, reply, retried, known.otherwise)
             return
         except Failure as failure:
             outcome = failure
@@ -232,23 +232,32 @@ class Node:
             assert isinstance(outcome, Failure)
             reject(reply, outcome)
             return
-        resolve(reply, outcome.reply)
+        deferred = outcome.reply is DEFERRED
+        if not deferred:
+            resolve(reply, outcome.reply)
         for push in outcome.pushes:
             # The news grow with each number, so that none is given twice.
             key: str | int = push.key if type(push) is Push else len(news)
             news[push.room, push.event, key] = push, reply.origin
         for message in outcome.messages:
-            self._post.deliver(message)
+            self._post.deliver(message, reply if deferred else None)
         actor = write.actor
         if outcome.alarm_ms is not None and not actor.gone:
             self._alarms.set(actor, outcome.alarm_ms)
         if write.snapshot is not None:
             self._store.put_snapshot(actor.kind, actor.key, *write.snapshot)
 
-    def _look_up(self, actor: Actor, command: Any, reply: Reply, retried: bool) -> None:
+    def _look_up(
+        self,
+        actor: Actor,
+        command: Any,
+        reply: Reply,
+        retried: bool,
+        otherwise: Failure | None = None,
+    ) -> None:
         """Answer from the committed row, once all of this actor's facts are committed."""
         actor.inbox = deque()
-        lookup = Lookup(self, actor, command, reply, retried)
+        lookup = Lookup(self, actor, command, reply, retried, otherwise)
         if actor.pending:
             actor.pending += 1
             barrier = Write(actor, command, lookup, Decision(None), retried)
@@ -266,7 +275,7 @@ class Node:
             self._resume(actor)
 
     def looked_up(self, lookup: "Lookup", fact: Any | None) -> None:
-        """The row of a request id was read: replay its answer, or decide the command as new."""
+        """The row of a request id was read: replay its answer, refuse, or decide it as new."""
         actor, command, reply = lookup.actor, lookup.command, lookup.reply
         if actor.gone:
             reject(reply, Failure(STORAGE_UNAVAILABLE))
@@ -275,10 +284,12 @@ class Node:
         actor.inbox = None
         rule = actor.kind.rules[type(command)]
         assert rule.replay is not None
-        if fact is None:
-            self._decide(actor, command, reply, lookup.retried)
-        else:
+        if fact is not None:
             self._replay(rule.replay, command, fact, reply)
+        elif lookup.otherwise is not None:
+            reject(reply, lookup.otherwise)
+        else:
+            self._decide(actor, command, reply, lookup.retried)
         if actor.waits:
             actor.queue.extend(waiting)
         else:
@@ -362,6 +373,12 @@ class Node:
                 break
         return count
 
+    def let_go(self, kind: str, key: int) -> None:
+        """Let an actor go, if it is at rest: it is read again when the next command comes."""
+        actor = self._live[kind].get(key)
+        if actor is not None:
+            self._put_away(actor)
+
     def put_all_away(self) -> Iterator[None]:
         """Let every actor go that is at rest, with its snapshot: the last step of a drain.
 
@@ -440,12 +457,21 @@ class _Rung:
 class Lookup:
     """A barrier's reply: when the facts before it are committed, the row is read."""
 
-    __slots__ = ("actor", "command", "node", "reply", "retried")
+    __slots__ = ("actor", "command", "node", "otherwise", "reply", "retried")
 
     origin = None
 
-    def __init__(self, node: Node, actor: Actor, command: Any, reply: Reply, retried: bool) -> None:
+    def __init__(
+        self,
+        node: Node,
+        actor: Actor,
+        command: Any,
+        reply: Reply,
+        retried: bool,
+        otherwise: Failure | None,
+    ) -> None:
         self.node = node
+        self.otherwise = otherwise
         self.actor = actor
         self.command = command
         self.reply = reply

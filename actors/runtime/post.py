@@ -6,8 +6,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from actors.decision import Message
+from actors.runtime.answer import reject, resolve
 from actors.runtime.ports import Outbox, Reply
-from protocol.errors import Failure
+from protocol.errors import OVERLOADED, Failure
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +35,19 @@ class Post:
         """Tell the post how commands reach actors."""
         self._send = send
 
-    def deliver(self, message: Message) -> None:
-        """Hand `message` to its actor, unless it is on its way already."""
+    def deliver(self, message: Message, reply: Reply | None = None) -> None:
+        """Hand `message` to its actor, unless it is on its way already.
+
+        `reply` is who waits for that actor's answer. Where the message has to wait in the outbox
+        they are told to ask again.
+        """
         if message.id in self._under_way or len(self._under_way) >= MAX_UNDER_WAY:
+            if reply is not None:
+                reject(reply, Failure(OVERLOADED, retry_after_ms=1_000))
             return
         assert self._send is not None, "the post is bound before the first delivery"
         self._under_way.add(message.id)
-        self._send(message.kind, message.key, message.body, _Delivery(self, message))
+        self._send(message.kind, message.key, message.body, _Delivery(self, message, reply))
 
     async def sweep(self) -> int:
         """Deliver again what has waited too long in the outbox. Returns how many were found."""
@@ -62,18 +69,25 @@ class Post:
 
 
 class _Delivery:
-    """The reply to a delivered message."""
+    """The reply to a delivered message, which tells who waits for it, too."""
 
-    __slots__ = ("message", "post")
+    __slots__ = ("_reply", "message", "post")
 
-    origin = None
-
-    def __init__(self, post: Post, message: Message) -> None:
+    def __init__(self, post: Post, message: Message, reply: Reply | None) -> None:
         self.post = post
         self.message = message
+        self._reply = reply
 
-    def resolve(self, _value: Any) -> None:
+    @property
+    def origin(self) -> object | None:
+        return None if self._reply is None else self._reply.origin
+
+    def resolve(self, value: Any) -> None:
         self.post.delivered(self.message)
+        if self._reply is not None:
+            resolve(self._reply, value)
 
     def reject(self, failure: Failure) -> None:
         self.post.kept(self.message, failure)
+        if self._reply is not None:
+            reject(self._reply, failure)

@@ -40,3 +40,18 @@ class ReturnTip(msgspec.Struct, frozen=True):
     currency: str
     amount_minor: int
     request_id: UUID
+
+
+class SettleHold(msgspec.Struct, frozen=True):
+    """End a hold with what it won, stake included; `outcome` is JSON text for the row."""
+
+    hold: int
+    payout_minor: int
+    outcome: str
+
+
+class ReleaseHold(msgspec.Struct, frozen=True):
+    """Give a held stake back; `outcome` is JSON text that tells the reason."""
+
+    hold: int
+    outcome: str

@@ -15,6 +15,18 @@ TIP_RECEIVED: Final = "tip_received"
 TIP_REFUSED: Final = "tip_refused"
 TIP_RETURNED: Final = "tip_returned"
 BET: Final = "bet"
+# Play in several steps: the stake is held, tiles are revealed, and the hold is settled or released.
+HOLD: Final = "hold"
+REVEAL: Final = "reveal"
+SETTLE: Final = "settle"
+RELEASE: Final = "release"
+
+# Kinds of restriction: the limits, of which each has a period and a currency, and the breaks.
+LIMIT_DEPOSIT: Final = "deposit"
+LIMIT_LOSS: Final = "loss"
+LIMIT_STAKE: Final = "stake"
+COOL_OFF: Final = "cool_off"
+EXCLUSION: Final = "exclusion"
 
 
 class Bet(msgspec.Struct, frozen=True, gc=False):
@@ -27,6 +39,23 @@ class Bet(msgspec.Struct, frozen=True, gc=False):
     nonce: int
     parameters: str
     outcome: str
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """One step of a bet whose stake is held. `hold` numbers the entry that opened it.
+
+    The entry of kind `hold` has the parameters (and the seeds it draws from, where the game does),
+    later ones have `hold` and an outcome; only that of kind `settle` has a payout.
+    """
+
+    game: str
+    stake_minor: int | None = None
+    payout_minor: int | None = None
+    pair: int | None = None
+    nonce: int | None = None
+    parameters: str | None = None
+    outcome: str | None = None
+    hold: int | None = None
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -44,6 +73,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     request_id: UUID
     at_ms: int
     bet: Bet | None = None
+    step: Step | None = None
 
 
 class SeedPair(msgspec.Struct, frozen=True):
@@ -67,4 +97,24 @@ class SeedPairIssued(msgspec.Struct, frozen=True):
     wallet_id: int
     after_seq: int
     pair: SeedPair
+    at_ms: int
+
+
+class RestrictionSet(msgspec.Struct, frozen=True):
+    """After entry `after_seq` the player set a limit, or a break from play until `until_ms`.
+
+    `number` counts a wallet's restrictions. A limit has a period, a currency and an amount, where
+    None takes it away; it comes into force at `effective_at_ms`. An exclusion without an end is for
+    good.
+    """
+
+    wallet_id: int
+    number: int
+    after_seq: int
+    kind: str
+    period: str | None
+    currency: str | None
+    amount_minor: int | None
+    effective_at_ms: int
+    until_ms: int | None
     at_ms: int

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from actors.decision import Context, Known, Push
-from actors.wallet.facts import Bet, Entry
+from actors.wallet.facts import Bet, Entry, Step
 from actors.wallet.state import WalletState
 from protocol.bounds import MAX_MINOR
 from protocol.commands.wallet import BalanceOf, WalletUpdated
@@ -27,26 +27,31 @@ def entry(
     available_delta: int,
     request_id: UUID,
     *,
+    held_delta: int = 0,
     counterparty: int | None = None,
     bet: Bet | None = None,
+    step: Step | None = None,
 ) -> Entry:
     """The wallet's next entry. The caller has checked that the balance stays within bounds."""
     before = state.balance(currency)
     available_after = before.available + available_delta
+    held_after = before.held + held_delta
     assert 0 <= available_after <= MAX_MINOR, "a rule let a balance out of its bounds"
+    assert 0 <= held_after <= MAX_MINOR, "a rule let what is held out of its bounds"
     return Entry(
         state.wallet_id,
         state.seq + 1,
         currency,
         kind,
         available_delta,
-        0,
+        held_delta,
         available_after,
-        before.held,
+        held_after,
         counterparty,
         request_id,
         context.now_ms,
         bet,
+        step,
     )
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from actors.decision import Context, Decision, Known, Message
 from actors.kind import Kind, Rule
-from actors.wallet import facts, seeds
+from actors.wallet import facts, holds, restrictions, seeds
 from actors.wallet.commands import Adjust, ReceiveTip, ReturnTip, SendTip
 from actors.wallet.facts import Entry
 from actors.wallet.ledger import balance_after, check_new, entry, updated
@@ -63,6 +63,8 @@ def _adjust(state: WalletState, command: Adjust, context: Context) -> Decision:
     delta_minor = command.amount_minor
     if command.kind == facts.WITHDRAWAL:
         delta_minor = -delta_minor
+    elif command.kind == facts.DEPOSIT:
+        restrictions.check_deposit(state, context, command.currency, delta_minor)
     _check_change(state, command.currency, delta_minor)
     opened = seeds.opening(state, context)
     made = entry(
@@ -159,7 +161,7 @@ def _same(made: Entry, kind: str, currency: str, amount_minor: int, counterparty
 
 
 def wallet_kind(games: Mapping[type, Rule]) -> Kind:
-    """The kind `wallet`, with the rules of the instant games that its money plays."""
+    """The kind `wallet`, with the rules of the games that its money plays."""
     own: dict[Any, Rule] = {
         GetWallet: Rule(_get),
         Adjust: Rule(_adjust, _replay_adjust),
@@ -167,6 +169,13 @@ def wallet_kind(games: Mapping[type, Rule]) -> Kind:
         ReceiveTip: Rule(_receive_tip, _replay_leg),
         ReturnTip: Rule(_return_tip, _replay_leg),
     }
-    rules: dict[Any, Rule] = {**own, **seeds.RULES, **games}
-    assert len(rules) == len(own) + len(seeds.RULES) + len(games), "a command has two rules"
+    parts: tuple[Mapping[Any, Rule], ...] = (
+        own,
+        seeds.RULES,
+        holds.RULES,
+        restrictions.RULES,
+        games,
+    )
+    rules = {command: rule for part in parts for command, rule in part.items()}
+    assert len(rules) == sum(map(len, parts)), "a command has two rules"
     return Kind(WALLET, rules, apply, restore, snapshot, version)

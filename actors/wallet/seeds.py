@@ -13,6 +13,8 @@ from protocol.commands.seed import (
     RotateSeed,
     SetClientSeed,
 )
+from protocol.errors import SEED_IN_USE, Failure
+from protocol.ids import bet_id
 
 # A client seed that the player did not choose: 80 bits, short enough to read aloud.
 _DEFAULT_CLIENT_SEED_CHARS = 20
@@ -59,7 +61,15 @@ def _get(state: WalletState, _command: GetSeed, context: Context) -> Decision:
     return Decision(_shown(issued.pair, issued.pair.first_nonce), (issued,))
 
 
+def _check_unused(state: WalletState) -> None:
+    """Refuse to change a pair while a game that drew from it is open: its draw would be known."""
+    for seq, hold in state.holds.items():
+        if hold.pair is not None:
+            raise Failure(SEED_IN_USE, game=hold.game, bet_id=bet_id(state.wallet_id, seq))
+
+
 def _rotate(state: WalletState, command: RotateSeed, context: Context) -> Decision:
+    _check_unused(state)
     issued = issue(state, context, command.client_seed)
     revealed = None
     if state.pair is not None:
@@ -73,6 +83,7 @@ def _rotate(state: WalletState, command: RotateSeed, context: Context) -> Decisi
 
 
 def _set_client(state: WalletState, command: SetClientSeed, context: Context) -> Decision:
+    _check_unused(state)
     current = state.pair
     if current is None:
         issued = issue(state, context, command.client_seed)

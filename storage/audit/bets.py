@@ -1,6 +1,6 @@
 """Every bet came to what its seeds say, every seed is the one that was promised, none drew twice.
 
-Bets and seed pairs are read side by side, each in its order, so that memory holds one of each.
+Rows and seed pairs are read side by side, each in its order, so that memory holds one of each.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from storage.audit import dice, limbo, plinko
+from storage.audit.holds import Holds
 from storage.audit.report import Report
 from storage.audit.seeds import Seeds
 from storage.audit.stream import stream
@@ -25,9 +26,10 @@ GAMES: Final[dict[str, Settle]] = {
     "plinko": plinko.settle,
 }
 
-_BETS: Final = """
-    select wallet_id, seq, currency, game, stake, payout, pair, nonce, parameters, outcome
-    from wallet_entries where game is not null order by wallet_id, seq
+_ROWS: Final = """
+    select wallet_id, seq, currency, kind, held_after, game, stake, payout, pair, nonce, parameters,
+        outcome, hold
+    from wallet_entries order by wallet_id, seq
 """
 _PAIRS: Final = "select * from wallet_seed_pairs order by wallet_id, number"
 _REUSED: Final = """
@@ -40,17 +42,21 @@ _REUSED: Final = """
 async def check_bets(connection: asyncpg.Connection, vault: Vault, report: Report) -> None:
     """Report bets and seed pairs that are not what they must be, and total the house's result.
 
-    All bets are read, however much is found: the house's result needs each of them.
+    All rows are read, however much is found: the house's result needs each bet, and what is held
+    is compared at each row.
     """
     seeds = Seeds(report)
+    holds = Holds(seeds, report)
     pairs = _Pairs(stream(connection, _PAIRS), vault, seeds, report)
     await pairs.next()
-    async for bet in stream(connection, _BETS):
-        while pairs.comes_before(bet):
+    async for row in stream(connection, _ROWS):
+        while pairs.comes_before(row):
             await pairs.take()
-        report.bets += 1
-        house = bet["stake"] - _check(bet, seeds, report)
-        report.of(bet["currency"]).house += house
+        house = holds.enter(row)
+        if row["kind"] == "bet":
+            report.bets += 1
+            house = row["stake"] - _check(row, seeds, report)
+        report.of(row["currency"]).house += house
     while pairs.row is not None:
         await pairs.take()
     async for row in stream(connection, _REUSED):
@@ -74,12 +80,12 @@ class _Pairs:
         """Look at the next row."""
         self.row = await anext(self._rows, None)
 
-    def comes_before(self, bet: Any) -> bool:
-        """Whether the next pair was issued before this bet."""
+    def comes_before(self, entry: Any) -> bool:
+        """Whether the next pair was issued before this entry."""
         row = self.row
         return row is not None and (row["wallet_id"], row["after_seq"]) < (
-            bet["wallet_id"],
-            bet["seq"],
+            entry["wallet_id"],
+            entry["seq"],
         )
 
     async def take(self) -> None:

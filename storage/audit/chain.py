@@ -11,7 +11,7 @@ from storage.audit.stream import stream
 _BROKEN: Final = """
     with linked as (
         select wallet_id, seq, currency, kind, available_delta, held_delta,
-            available_after, held_after, stake, payout,
+            available_after, held_after, stake, payout, hold,
             lag(seq, 1, 0::bigint) over (partition by wallet_id order by seq) as seq_before,
             lag(available_after, 1, 0::bigint) over balance as available_before,
             lag(held_after, 1, 0::bigint) over balance as held_before
@@ -23,19 +23,24 @@ _BROKEN: Final = """
             available_after = available_before + available_delta
                 and held_after = held_before + held_delta as continuous,
             available_after >= 0 and held_after >= 0 as covered,
-            -- Nothing opens a hold yet, so nothing may be held.
-            held_delta = 0 and held_after = 0 as unheld,
             case
                 when kind in ('deposit', 'faucet', 'tip_received', 'tip_returned')
-                    then available_delta > 0
-                when kind in ('withdrawal', 'tip_sent') then available_delta < 0
-                when kind = 'tip_refused' then available_delta = 0
-                when kind = 'bet' then available_delta = payout - stake
+                    then available_delta > 0 and held_delta = 0
+                when kind in ('withdrawal', 'tip_sent')
+                    then available_delta < 0 and held_delta = 0
+                when kind in ('tip_refused', 'reveal')
+                    then available_delta = 0 and held_delta = 0
+                when kind = 'bet' then available_delta = payout - stake and held_delta = 0
+                when kind = 'hold'
+                    then stake > 0 and available_delta = -stake and held_delta = stake
+                when kind = 'settle'
+                    then payout >= 0 and available_delta = payout and held_delta = -stake
+                when kind = 'release' then available_delta = stake and held_delta = -stake
                 else false
             end as sound
         from linked
     )
-    select * from checked where not (gapless and continuous and covered and unheld and sound)
+    select * from checked where not (gapless and continuous and covered and sound)
 """
 
 
@@ -58,9 +63,6 @@ def _report(row: Any, report: Report) -> None:
         report.found("balance", f"{before} {row['currency']}, {change}, made {after}", *at)
     if not row["covered"]:
         report.found("negative", f"the {row['currency']} balance is negative", *at)
-    if not row["unheld"]:
-        held = f"{row['held_after']} {row['currency']} held ({row['held_delta']:+d})"
-        report.found("held", f"{held}, but no hold is open", *at)
     if not row["sound"]:
-        change = f"{row['available_delta']:+d} {row['currency']}"
+        change = f"{row['available_delta']:+d} {row['currency']} ({row['held_delta']:+d} held)"
         report.found("kind", f"a row of kind {row['kind']} cannot change {change}", *at)

@@ -35,7 +35,7 @@ async def history(pool: asyncpg.Pool, wallet_id: int, command: GetHistory) -> Hi
             counterparty=row["counterparty"],
             request_id=row["request_id"],
             at_ms=row["at_ms"],
-            bet_id=bet_id(wallet_id, row["seq"]) if row["game"] else None,
+            bet_id=bet_id(wallet_id, row["hold"] or row["seq"]) if row["game"] else None,
         )
         for row in rows[: command.limit]
     ]

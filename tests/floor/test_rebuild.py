@@ -23,7 +23,7 @@ async def test_a_dropped_snapshot_is_made_again_from_the_newest_rows(
     before = (await seat.ok("wallet:get"), await seat.ok("seed:get"))
     node = house.pitboss.node
     assert node.passivate(-1, 10) == 1
-    house.pitboss.storage.store._snapshots.clear()
+    house.pitboss.storage.wallets._snapshots.clear()
     await house.pool.execute("delete from wallet_snapshots")
     assert (await seat.ok("wallet:get"), await seat.ok("seed:get")) == before
     after = await seat.ok("dice:roll", bet())

@@ -22,7 +22,7 @@ async def rival(
 ) -> AsyncIterator[tuple[Pitboss, asyncio.Task[int]]]:
     """A second node, and its start, which ends when it serves."""
     pools = await open_pools(database_url)
-    pitboss = Pitboss(Settings(env="test", data_dir=folder, port=0), database_url, pools)
+    pitboss = Pitboss(Settings(env="test", data_dir=folder, port=0, crash_tables=[]), database_url, pools)
     starting = asyncio.create_task(pitboss.start())
     try:
         yield pitboss, starting

@@ -193,6 +193,9 @@ class MemoryStore:
         """What the rows say now, the snapshot being given."""
         seq, state = snapshot or (0, None)
         facts = self._with_newest_pair(wallet_id, self._after(wallet_id, seq))
+        restrictions = self._database.restrictions.get(wallet_id, {})
+        later = (restrictions[number] for number in sorted(restrictions))
+        facts += (restriction for restriction in later if restriction.after_seq >= seq)
         return Stored(state, seq, facts)
 
     def _after(self, wallet_id: int, seq: int) -> list[Entry]:

@@ -5,11 +5,29 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from actors.decision import Message
-from actors.wallet.facts import BET, Entry, SeedPairIssued
+from actors.wallet.facts import (
+    BET,
+    COOL_OFF,
+    EXCLUSION,
+    HOLD,
+    LIMIT_DEPOSIT,
+    LIMIT_LOSS,
+    LIMIT_STAKE,
+    RELEASE,
+    REVEAL,
+    SETTLE,
+    Entry,
+    RestrictionSet,
+    SeedPairIssued,
+)
 from protocol.bounds import MAX_MINOR
 from storage.journal import Lost, Posted, Refused
 
 _BIGINT: Final = range(-(2**63), 2**63)
+STEPS: Final = frozenset({HOLD, REVEAL, SETTLE, RELEASE})
+ENDINGS: Final = frozenset({SETTLE, RELEASE})
+LIMITS: Final = frozenset({LIMIT_DEPOSIT, LIMIT_LOSS, LIMIT_STAKE})
+BREAKS: Final = frozenset({COOL_OFF, EXCLUSION})
 
 
 class Backend:
@@ -40,7 +58,10 @@ class MemoryDatabase:
     def __init__(self) -> None:
         self.entries: dict[int, dict[int, Entry]] = {}
         self.requests: dict[tuple[int, UUID], Entry] = {}
+        self.endings: set[tuple[int, int]] = set()
+        """Wallets and holds that have ended."""
         self.pairs: dict[int, dict[int, SeedPairIssued]] = {}
+        self.restrictions: dict[int, dict[int, RestrictionSet]] = {}
         self.snapshots: dict[int, tuple[int, bytes]] = {}
         self.outbox: dict[UUID, Waiting] = {}
         self.locks: dict[int, Backend] = {}
@@ -86,6 +107,10 @@ class MemoryDatabase:
             if type(fact) is Entry:
                 self.entries.setdefault(fact.wallet_id, {})[fact.seq] = fact
                 self.requests[fact.wallet_id, fact.request_id] = fact
+                if fact.kind in ENDINGS and fact.step is not None and fact.step.hold is not None:
+                    self.endings.add((fact.wallet_id, fact.step.hold))
+            elif type(fact) is RestrictionSet:
+                self.restrictions.setdefault(fact.wallet_id, {})[fact.number] = fact
             else:
                 self.pairs.setdefault(fact.wallet_id, {})[fact.pair.number] = fact
         at_ms = facts[-1].at_ms if facts else 0
@@ -117,6 +142,8 @@ class MemoryDatabase:
     def _check_fact(self, fact: Any, new: set[tuple[Any, ...]]) -> None:
         if isinstance(fact, Entry):
             self._check_entry(fact, new)
+        elif isinstance(fact, RestrictionSet):
+            self._check_restriction(fact, new)
         else:
             self._check_pair(fact, new)
 
@@ -131,6 +158,7 @@ class MemoryDatabase:
             and 0 <= entry.available_after <= MAX_MINOR
             and 0 <= entry.held_after <= MAX_MINOR
             and (entry.kind == BET) == (entry.bet is not None)
+            and (entry.kind in STEPS) == (entry.step is not None)
         )
         if not holds:
             raise Refused(wallet_id, f"23514 a check refuses {entry}")
@@ -138,6 +166,27 @@ class MemoryDatabase:
         _unique(taken, ("seq", wallet_id, seq), new, wallet_id)
         taken = (wallet_id, entry.request_id) in self.requests
         _unique(taken, ("request", wallet_id, entry.request_id), new, wallet_id)
+        if entry.kind in ENDINGS and entry.step is not None:
+            taken = (wallet_id, entry.step.hold) in self.endings
+            _unique(taken, ("ending", wallet_id, entry.step.hold), new, wallet_id)
+
+    def _check_restriction(self, made: RestrictionSet, new: set[tuple[Any, ...]]) -> None:
+        wallet_id, number = made.wallet_id, made.number
+        limits = made.kind in LIMITS
+        holds = (
+            number > 0
+            and made.after_seq >= 0
+            and (limits or made.kind in BREAKS)
+            and (made.period is not None) == (made.currency is not None) == limits
+            and (limits or made.amount_minor is None)
+            and (made.until_ms is not None or made.kind != COOL_OFF)
+            and (made.until_ms is None or not limits)
+            and made.effective_at_ms >= made.at_ms
+        )
+        if not holds:
+            raise Refused(wallet_id, f"23514 a check refuses {made}")
+        taken = number in self.restrictions.get(wallet_id, {})
+        _unique(taken, ("restriction", wallet_id, number), new, wallet_id)
 
     def _check_pair(self, issued: SeedPairIssued, new: set[tuple[Any, ...]]) -> None:
         wallet_id, number = issued.wallet_id, issued.pair.number

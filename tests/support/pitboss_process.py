@@ -29,6 +29,7 @@ class PitbossProcess:
             **{name: value for name, value in os.environ.items() if not _is_setting(name)},
             "PITBOSS_DATA_DIR": str(folder / "data"),
             "PITBOSS_PORT": "0",
+            "PITBOSS_CRASH_TABLES": "[]",
             "PYTHONUNBUFFERED": "1",
             **environment,
         }

@@ -10,6 +10,7 @@ from actors.dice.rules import DICE
 from actors.instant import instant_rule
 from actors.limbo.rules import LIMBO
 from actors.limits import Limits
+from actors.mines.rules import mines_rules
 from actors.plinko.rules import PLINKO
 from actors.wallet.commands import Adjust
 from actors.wallet.facts import DEPOSIT, Entry
@@ -18,6 +19,7 @@ from actors.wallet.state import WalletState, apply
 from protocol.bounds import MAX_MINOR
 from protocol.commands.dice import Direction, RollDice
 from protocol.commands.limbo import PlayLimbo
+from protocol.commands.mines import CashOutMines, RevealTile, StartMines
 from protocol.commands.plinko import DropPlinko
 from protocol.errors import ErrorKind, Failure
 
@@ -32,6 +34,7 @@ KIND = wallet_kind(
         RollDice: instant_rule(DICE, LIMITS),
         PlayLimbo: instant_rule(LIMBO, LIMITS),
         DropPlinko: instant_rule(PLINKO, LIMITS),
+        **mines_rules(LIMITS),
     }
 )
 
@@ -62,6 +65,15 @@ class Wallets:
         self.sent: list[Message] = []
         self._context = Context(1_800_000_000_000, secrets())
 
+    @property
+    def now_ms(self) -> int:
+        """The time, which goes on by a millisecond with every act."""
+        return self._context.now_ms
+
+    def set_clock(self, now_ms: int) -> None:
+        """Let it be another time, later or earlier."""
+        self._context.now_ms = now_ms
+
     def state(self, wallet_id: int) -> WalletState:
         """The wallet's live state."""
         if wallet_id not in self.states:
@@ -87,14 +99,24 @@ class Wallets:
         """The reply as the runtime gives it: decided, or replayed from the committed fact."""
         try:
             return self.act(wallet_id, command).reply
-        except Known:
+        except Known as known:
             rule = KIND.rules[type(command)]
             assert rule.replay is not None
-            return rule.replay(command, self.entry(wallet_id, command.request_id))
+            made = self._find(wallet_id, command.request_id)
+            if made is not None:
+                return rule.replay(command, made)
+            assert known.otherwise is not None, "a wallet knows an id that no entry has"
+            raise known.otherwise from None
 
     def entry(self, wallet_id: int, request_id: UUID) -> Entry:
         """The committed entry with this request id."""
-        return next(entry for entry in self.entries(wallet_id) if entry.request_id == request_id)
+        made = self._find(wallet_id, request_id)
+        assert made is not None, request_id
+        return made
+
+    def _find(self, wallet_id: int, request_id: UUID) -> Entry | None:
+        made = (entry for entry in self.entries(wallet_id) if entry.request_id == request_id)
+        return next(made, None)
 
     def entries(self, wallet_id: int) -> list[Entry]:
         """The wallet's ledger."""
@@ -150,3 +172,18 @@ def drop(
 ) -> DropPlinko:
     """A bet with request id `number`."""
     return DropPlinko(stake, currency, rows, risk, request(number))
+
+
+def start(number: int, stake: int, mines: int = 3, currency: str = "PLAY") -> StartMines:
+    """A game of mines, opened with request id `number`."""
+    return StartMines(stake, currency, mines, request(number))
+
+
+def pick(number: int, tile: int, currency: str = "PLAY") -> RevealTile:
+    """A tile picked with request id `number`."""
+    return RevealTile(currency, tile, request(number))
+
+
+def cash_out(number: int, currency: str = "PLAY") -> CashOutMines:
+    """The open game cashed out with request id `number`."""
+    return CashOutMines(currency, request(number))

@@ -1,0 +1,93 @@
+"""What a player sees of a table now."""
+
+from heapq import nlargest
+
+from actors.crash.commands import ReadTable
+from actors.crash.state import Bet, TableState
+from actors.crash.turn import Turn
+from protocol.commands.crash import (
+    MAX_BETS_SHOWN,
+    MAX_ROUNDS_SHOWN,
+    BetAtTable,
+    CrashState,
+    OwnBet,
+    Phase,
+    RoundShown,
+    round_id,
+)
+from protocol.ids import bet_id
+
+
+def shown(turn: Turn, command: ReadTable) -> CrashState:
+    """The table as one wallet sees it. A hash is shown only when its round is over."""
+    state, current = turn.state, turn.current
+    phase = _phase(turn)
+    over = phase not in (Phase.BETTING, Phase.RUNNING)
+    bets = current.bets if current is not None else {}
+    own = bets.get(command.wallet_id)
+    return CrashState(
+        table=state.table.number,
+        name=state.table.name,
+        currency=state.table.currency,
+        phase=phase,
+        round_id=round_id(state.table.number, turn.number) if turn.number else None,
+        at_ms=turn.now_ms,
+        deadline_ms=turn.deadline_ms,
+        started_at_ms=turn.started_at_ms,
+        multiplier=turn.multiplier if phase is Phase.RUNNING else None,
+        bust=current.bust if current is not None and over else None,
+        hash=current.hash if current is not None and over else None,
+        hash_before=state.past[0].hash if state.past and not over else None,
+        public_seed=_public_seed(state),
+        bet_count=len(bets),
+        staked=sum(bet.stake_minor for bet in bets.values()),
+        bets=[_at_table(turn, bet) for bet in _largest(bets)],
+        own=None if own is None else _own(turn, own),
+        rounds=[
+            RoundShown(
+                round_id=round_id(state.table.number, past.round),
+                bust=past.bust,
+                hash=past.hash,
+                voided=past.voided,
+            )
+            for past in state.past[:MAX_ROUNDS_SHOWN]
+        ],
+    )
+
+
+def _phase(turn: Turn) -> Phase:
+    if turn.betting:
+        return Phase.BETTING
+    if turn.running:
+        return Phase.RUNNING
+    if turn.rests:
+        return Phase.VOIDED if turn.voided else Phase.CRASHED
+    return Phase.PAUSED if turn.paused else Phase.WAITING
+
+
+def _public_seed(state: TableState) -> str | None:
+    chain_id, _position = state.position
+    return next((chain.public_seed for chain in state.chains if chain.chain_id == chain_id), None)
+
+
+def _largest(bets: dict[int, Bet]) -> list[Bet]:
+    return nlargest(MAX_BETS_SHOWN, bets.values(), key=lambda bet: bet.stake_minor)
+
+
+def _at_table(turn: Turn, bet: Bet) -> BetAtTable:
+    multiplier, payout_minor = turn.end_of(bet)
+    return BetAtTable(
+        player=bet.player, stake=bet.stake_minor, multiplier=multiplier, payout=payout_minor
+    )
+
+
+def _own(turn: Turn, bet: Bet) -> OwnBet:
+    multiplier, payout_minor = turn.end_of(bet)
+    return OwnBet(
+        bet_id=bet_id(bet.wallet_id, bet.hold),
+        stake=bet.stake_minor,
+        auto_cashout=bet.auto_cashout,
+        ended=turn.ended_by(bet),
+        multiplier=multiplier,
+        payout=payout_minor,
+    )

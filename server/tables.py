@@ -1,0 +1,63 @@
+"""Keeps crash tables alive: wakes them wherever they were let go, and finds them their chains."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import asyncpg
+
+from actors.crash.commands import Wake
+from actors.crash.rules import CRASH
+from actors.crash.table import Table
+from actors.runtime.node import Node
+from protocol.errors import Failure
+from storage.borrow import borrow
+from storage.chains import ensure_trial_chain
+from storage.vault import Vault
+
+log = logging.getLogger(__name__)
+
+# Rounds of a chain for trying out: days of play, and made in a tenth of a second.
+TRIAL_LENGTH: Final = 100_000
+
+
+class Tables:
+    """The crash tables of this node. A table that is not here yet is read when it is woken."""
+
+    def __init__(self, node: Node, tables: Mapping[int, Table]) -> None:
+        self._node = node
+        self._tables = tables
+
+    def wake(self) -> None:
+        """Tell every table to do what is due. One that has lost its lane comes back by this."""
+        for number in self._tables:
+            self._node.send(CRASH, number, Wake(), _Woken(self._node, number))
+
+    async def give_trial_chains(self, pool: asyncpg.Pool, vault: Vault, now_ms: int) -> None:
+        """Give each table without a chain one for trying out, whose seeds nobody has published."""
+        for number in self._tables:
+            async with borrow(pool) as connection:
+                await ensure_trial_chain(connection, vault, number, now_ms, TRIAL_LENGTH)
+
+
+class _Woken:
+    """The reply of a table that was woken.
+
+    One that has no hashes left is read again, with the chains that were made since.
+    """
+
+    __slots__ = ("_node", "_number")
+
+    origin = None
+
+    def __init__(self, node: Node, number: int) -> None:
+        self._node = node
+        self._number = number
+
+    def resolve(self, value: Any) -> None:
+        if value is True:
+            self._node.let_go(CRASH, self._number)
+
+    def reject(self, failure: Failure) -> None:
+        if not failure.kind.temporary:
+            log.error("table %d could not be woken: %s", self._number, failure)
