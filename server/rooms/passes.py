@@ -137,8 +137,7 @@ class Passes:
     def _serve(self, room: Room) -> Iterator[None]:
         """One pass over a room's members, in which each gets all that waits; yields every few."""
         self._take_up(room)
-        if room.serving:
-            yield from _visit(room)
+        yield from _visit(room)
         while room.behind is not None:
             room.serving = tuple(one for one in room.serving if one.order >= room.behind)
             room.behind = None
