@@ -14,7 +14,7 @@ from actors.decision import Context, Decision
 from actors.fairness import Words
 from actors.kind import Rule
 from actors.limits import Limits
-from actors.wallet import facts
+from actors.wallet import facts, restrictions
 from actors.wallet.facts import Bet, Entry
 from actors.wallet.ledger import check_new, entry, updated
 from actors.wallet.state import WalletState
@@ -95,6 +95,7 @@ def _decider(
         check_new(state, wager.request_id)
         most_minor = check_wager(wager, most, limits)
         stake_minor = wager.stake
+        restrictions.check_wager(state, context, wager.currency, stake_minor)
         available = state.balance(wager.currency).available
         if available < stake_minor:
             raise Failure(INSUFFICIENT_BALANCE, available=available)

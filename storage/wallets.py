@@ -12,10 +12,11 @@ import asyncpg
 from actors.kind import Kind
 from actors.runtime.ports import Stored
 from actors.wallet.facts import Entry, SeedPairIssued
+from actors.wallet.state import SNAPSHOT_FORMAT
 from protocol.errors import Failure
 from storage.borrow import borrow
 from storage.rebuild import rebuild_snapshot
-from storage.rows import ENTRY_COLUMNS, entry_of, pair_of
+from storage.rows import ENTRY_COLUMNS, entry_of, pair_of, restriction_of
 from storage.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -38,9 +39,11 @@ _NEWEST = """
     ) as seq
     from unnest($1::bigint[]) as w (id)
 """
-_SNAPSHOTS = (
-    "select wallet_id, seq, state from wallet_snapshots where wallet_id = any($1::bigint[])"
-)
+# Those of an earlier version, which a process that ends may leave behind, lack what counts now.
+_SNAPSHOTS = f"""
+    select wallet_id, seq, state from wallet_snapshots
+    where wallet_id = any($1::bigint[]) and format = {SNAPSHOT_FORMAT}
+"""  # noqa: S608 - the number is ours
 # A look-up for each wallet by itself: a join would have the planner guess how many rows `after`
 # leaves, and read the whole ledger for a few. Nobody reaches the limit: a wallet with more rows has
 # been given a newer snapshot, and while it is read nobody writes it.
@@ -60,15 +63,25 @@ _PAIRS = """
         select * from wallet_seed_pairs where wallet_id = w.id order by number desc limit 1
     ) p
 """
+# A snapshot may have those that were made right after its newest entry, or not.
+_RESTRICTIONS = """
+    select r.* from unnest($1::bigint[], $2::bigint[]) as w (id, after)
+    cross join lateral (
+        select * from wallet_restrictions where wallet_id = w.id and after_seq >= w.after
+    ) r
+    order by r.wallet_id, r.number
+"""
 _FIND = f"""
     select {_ENTRIES} from wallet_entries e where e.wallet_id = $1 and e.request_id = $2
 """  # noqa: S608 - the column names are ours
-_PUT_SNAPSHOTS = """
-    insert into wallet_snapshots (wallet_id, seq, state)
-    select * from unnest($1::bigint[], $2::bigint[], $3::bytea[])
-    on conflict (wallet_id) do update set seq = excluded.seq, state = excluded.state
-    where wallet_snapshots.seq < excluded.seq
-"""
+_PUT_SNAPSHOTS = f"""
+    insert into wallet_snapshots (wallet_id, seq, state, format)
+    select wallet_id, seq, state, {SNAPSHOT_FORMAT}
+    from unnest($1::bigint[], $2::bigint[], $3::bytea[]) as made (wallet_id, seq, state)
+    on conflict (wallet_id) do update
+    set seq = excluded.seq, state = excluded.state, format = excluded.format
+    where wallet_snapshots.seq < excluded.seq or wallet_snapshots.format < excluded.format
+"""  # noqa: S608 - the number is ours
 
 
 class WalletStore:
@@ -90,11 +103,17 @@ class WalletStore:
             entries = _grouped(await connection.fetch(_FACTS, keys, after), "wallet_id")
             assert all(len(rows) <= MAX_FOLD for rows in entries.values()), "rows were left out"
             pairs = _grouped(await connection.fetch(_PAIRS, keys), "wallet_id")
+            restrictions = await connection.fetch(_RESTRICTIONS, keys, after)
+        restricted = _grouped(restrictions, "wallet_id")
         return {
             key: Stored(
                 snapshots[key][1] if key in snapshots else None,
                 seq,
-                self._in_order(entries[key], pairs[key]),
+                [
+                    *self._in_order(entries[key], pairs[key]),
+                    # Nothing that they change is changed by entries, or the other way round.
+                    *map(restriction_of, restricted[key]),
+                ],
             )
             for key, seq in zip(keys, after, strict=True)
         }

@@ -5,6 +5,7 @@ import asyncpg
 from actors.decision import Message
 from actors.wallet.commands import Adjust, SendTip
 from actors.wallet.facts import FAUCET, WITHDRAWAL
+from actors.wallet.state import SNAPSHOT_FORMAT
 from protocol.bounds import MAX_MINOR
 from protocol.commands.seed import RotateSeed, SetClientSeed
 from storage.rows import tables
@@ -91,7 +92,9 @@ async def store(dsn: str, ledger: Ledger) -> None:
         writer = PostgresWriter(connection, tables(Vault(KEY)))
         facts = [fact for facts in ledger.facts.values() for fact in facts]
         await writer.write(facts, [(message, 0) for message in ledger.outbox])
-        snapshots = [(s.wallet_id, s.seq, KIND.snapshot(s)) for s in ledger.states.values()]
+        snapshots = [
+            (s.wallet_id, s.seq, KIND.snapshot(s), SNAPSHOT_FORMAT) for s in ledger.states.values()
+        ]
         await connection.copy_records_to_table("wallet_snapshots", records=snapshots)
     finally:
         await connection.close()

@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from actors.wallet.state import SNAPSHOT_FORMAT
 from storage.vault import Vault
 from storage.wallets import WalletStore
 from tests.support.wallets import KIND
@@ -13,7 +14,7 @@ FILL = """
     from generate_series(1, 400) as wallet, generate_series(1, 100) as seq
 """
 SNAPSHOTS = """
-    insert into wallet_snapshots select wallet, 97, $1 from generate_series(1, 400) as wallet
+    insert into wallet_snapshots select wallet, 97, $1, $2 from generate_series(1, 400) as wallet
 """
 SCANNED = """
     select sum(seq_tup_read)::bigint from pg_stat_user_tables where relname like 'wallet_entries%'
@@ -24,7 +25,7 @@ async def test_the_ledger_is_not_scanned(database_url: str) -> None:
     async with asyncpg.create_pool(database_url, min_size=1, max_size=1) as pool:
         await pool.execute(FILL)
         state = KIND.restore(1, None)
-        await pool.execute(SNAPSHOTS, KIND.snapshot(state))
+        await pool.execute(SNAPSHOTS, KIND.snapshot(state), SNAPSHOT_FORMAT)
         await pool.execute("select pg_stat_force_next_flush()")
         before = await pool.fetchval(SCANNED)
         store = WalletStore(pool, Vault(bytes(32)))
