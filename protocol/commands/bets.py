@@ -1,5 +1,6 @@
 """Bets of every game: many in one message, and those already placed."""
 
+from enum import Enum
 from typing import Annotated, Any
 
 from msgspec import Meta
@@ -49,20 +50,34 @@ class GetBets(Command):
     limit: PageSize = DEFAULT_PAGE
 
 
+class BetState(Enum):
+    """How far a bet is. A released one was given back: its outcome says why."""
+
+    OPEN = "open"
+    SETTLED = "settled"
+    RELEASED = "released"
+
+
 class BetRecord(Answer):
-    """A bet and what verifies it. The server seed is null until it has been rotated out."""
+    """A bet and what verifies it. The server seed is null until it has been rotated out.
+
+    A bet in several steps is one record, by the entry that held its stake. While it is open, it has
+    neither payout nor outcome; given back, it has no payout. Where a game has no seeds of the
+    player's, what verifies it is in the outcome.
+    """
 
     bet_id: str
     game: str
+    state: BetState
     currency: str
     stake: int
-    payout: int
+    payout: int | None
     parameters: dict[str, Any]
-    outcome: dict[str, Any]
-    pair: int
-    nonce: int
-    client_seed: str
-    server_seed_hash: str
+    outcome: dict[str, Any] | None
+    pair: int | None
+    nonce: int | None
+    client_seed: str | None
+    server_seed_hash: str | None
     server_seed: str | None
     seq: int
     at_ms: int

@@ -17,6 +17,7 @@ from protocol.commands.bets import (
 from protocol.errors import Failure, body
 from server.budget import Clock
 from server.caller import Caller
+from server.commands.mines import mines_handlers
 from server.commands.own import own_wallet
 from server.reply import Answer
 from server.router import Handler
@@ -39,6 +40,7 @@ class BetCommands:
             "dice:roll": own_wallet(self._node),
             "limbo:play": own_wallet(self._node),
             "plinko:drop": own_wallet(self._node),
+            **mines_handlers(self._node),
             "bets:place": self._place,
             "bet:history": work.answering(self._history),
             "bet:get": work.answering(self._get),

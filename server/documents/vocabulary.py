@@ -8,20 +8,13 @@ The examples tell one story: player 7 stakes 10.00 USD on a roll under 50.50 wit
 everything about that bet, its hash and its payout included, is what the server would compute.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from actors import fairness
 from protocol.errors import INSUFFICIENT_BALANCE, Failure, body
+from server.documents.crash_words import CRASH_WORDS
+from server.documents.word import EXAMPLE_FROM_TYPE, Word
 
-
-class Word(NamedTuple):
-    """A field's meaning, and what it may hold; `EXAMPLE_FROM_TYPE` where its type says it all."""
-
-    meaning: str | None
-    example: Any
-
-
-EXAMPLE_FROM_TYPE: Final = object()
 
 SERVER_SEED: Final = "b7c1f8a2e94d03565f1ed0a7c83b92d4617e0c5fa9384bd2e6715f0c8d3a9e42"
 SERVER_SEED_HASH: Final = fairness.seed_hash(SERVER_SEED)
@@ -35,6 +28,11 @@ PLINKO_ROWS: Final = 15
 PLINKO_RISK: Final = "medium"
 PLINKO_BUCKET: Final = 5
 PLINKO_MULTIPLIER: Final = 130
+# And mines: where they would have lain, and two picks with what each made the stake worth.
+MINED: Final = (5, 8, 21)
+PICKED: Final = (12, 0)
+MINES_MULTIPLIERS: Final = (112, 128)
+MINES_PAYOUTS: Final = (1_125, 1_285)
 
 _BALANCE: Final = {"currency": "USD", "available": 100_960, "held": 0, "seq": 42}
 _DICE_RESULT: Final = {
@@ -58,6 +56,38 @@ _NEW_PAIR: Final = {
     "nonce": 0,
 }
 _TOO_POOR: Final = body(Failure(INSUFFICIENT_BALANCE, available=100_960))
+
+_TILES: Final = "The tiles picked, in order; after a mine, that is the last of them."
+_WORTH: Final = "What a cash-out gives now, or gave, in hundredths, rounded down; 0 for nothing."
+_PAYS: Final = "What a cash-out pays now, or paid, in minor units; 0 for nothing."
+_WITH_STAKE_HELD: Final = {"currency": "USD", "available": 99_000, "held": 1_000, "seq": 43}
+
+# The game after its start, after one pick, and cashed out after two.
+_MINES_WORDS: Final = {
+    "MinesGame.revealed": Word(_TILES, PICKED[:1]),
+    "MinesGame.multiplier": Word(_WORTH, MINES_MULTIPLIERS[0]),
+    "MinesGame.payout": Word(_PAYS, MINES_PAYOUTS[0]),
+    "MinesStarted.revealed": Word(_TILES, []),
+    "MinesStarted.multiplier": Word(_WORTH, 0),
+    "MinesStarted.next_multiplier": Word(
+        "What the first safe tile makes of it.", MINES_MULTIPLIERS[0]
+    ),
+    "MinesStarted.payout": Word(_PAYS, 0),
+    "MinesStarted.balance": Word("What stands afterwards.", {**_WITH_STAKE_HELD, "seq": 42}),
+    "MinesPlayed.revealed": Word(_TILES, PICKED[:1]),
+    "MinesPlayed.multiplier": Word(_WORTH, MINES_MULTIPLIERS[0]),
+    "MinesPlayed.payout": Word(_PAYS, MINES_PAYOUTS[0]),
+    "MinesPlayed.balance": Word("What stands afterwards.", _WITH_STAKE_HELD),
+    "mines:cashout.revealed": Word(None, PICKED),
+    "mines:cashout.multiplier": Word(None, MINES_MULTIPLIERS[1]),
+    "mines:cashout.next_multiplier": Word(None, None),
+    "mines:cashout.payout": Word(None, MINES_PAYOUTS[1]),
+    "mines:cashout.ended": Word(None, "cashout"),
+    "mines:cashout.mined": Word(None, MINED),
+    "mines:cashout.balance": Word(
+        None, {"currency": "USD", "available": 100_285, "held": 0, "seq": 45}
+    ),
+}
 
 WORDS: Final[dict[str, Word]] = {
     # Who.
@@ -128,6 +158,16 @@ WORDS: Final[dict[str, Word]] = {
     "multiplier": Word("What its bucket pays, in hundredths.", PLINKO_MULTIPLIER),
     "PlinkoResult.payout": Word("What comes back, in minor units.", 1_300),
     "PlinkoResult.balance": Word("What stands afterwards.", {**_BALANCE, "available": 100_300}),
+    "mines": Word("How many of the 25 tiles are mined.", len(MINED)),
+    "tile": Word(None, PICKED[0]),
+    "next_multiplier": Word(
+        "What one more safe tile makes of it, null once the game has ended.", MINES_MULTIPLIERS[1]
+    ),
+    "ended": Word("How the game ended, null while it is open.", None),
+    "mined": Word("The mined tiles in ascending order, null while the game is open.", None),
+    "games": Word("One for each currency at most.", EXAMPLE_FROM_TYPE),
+    **_MINES_WORDS,
+    **CRASH_WORDS,
     "direction": Word(None, "under"),
     "roll": Word("What was rolled, in hundredths: 2162 is 21.62.", ROLL),
     "won": Word("Whether the bet won.", True),
@@ -150,6 +190,13 @@ WORDS: Final[dict[str, Word]] = {
     "next_nonce": Word("All smaller nonces were used.", NONCE + 1),
     "client_seed": Word("The player's part of the pair.", CLIENT_SEED),
     "server_seed": Word("The server's part of the pair.", SERVER_SEED),
+    "BetRecord.state": Word("How far the bet is.", "settled"),
+    "BetRecord.payout": Word(
+        "What came back, the stake included, in minor units; null unless it is settled.", 1_960
+    ),
+    "BetRecord.outcome": Word(
+        "What came of it, by game, null while it is open.", {"roll": ROLL, "won": True}
+    ),
     "BetRecord.server_seed": Word(
         "The server's part of the pair, null until it is rotated out.", SERVER_SEED
     ),

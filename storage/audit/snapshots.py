@@ -1,4 +1,4 @@
-"""A snapshot says what the rows say, as far as it has rows of its own: balances and their end."""
+"""A snapshot says what the rows say: balances, open holds and how far it goes."""
 
 from typing import Any, Final
 
@@ -11,7 +11,8 @@ from storage.audit.stream import stream
 
 _SNAPSHOTS: Final = """
     select snapshot.wallet_id, snapshot.seq, snapshot.state,
-        coalesce(newest.seq, 0) as newest, coalesce(rows.balances, '{}'::jsonb) as balances
+        coalesce(newest.seq, 0) as newest, coalesce(rows.balances, '{}'::jsonb) as balances,
+        coalesce(opened.holds, '{}'::jsonb) as holds
     from wallet_snapshots snapshot
     cross join lateral (
         select max(seq) as seq from wallet_entries where wallet_id = snapshot.wallet_id
@@ -26,6 +27,25 @@ _SNAPSHOTS: Final = """
             order by currency, seq desc
         ) balance
     ) rows
+    cross join lateral (
+        select jsonb_object_agg(
+            opening.seq,
+            jsonb_build_array(opening.game, opening.currency, opening.stake, picks.revealed)
+        ) as holds
+        from wallet_entries opening
+        cross join lateral (
+            select coalesce(jsonb_agg(outcome -> 'tile' order by seq), '[]') as revealed
+            from wallet_entries
+            where wallet_id = snapshot.wallet_id and seq <= snapshot.seq
+                and kind = 'reveal' and hold = opening.seq
+        ) picks
+        where opening.wallet_id = snapshot.wallet_id and opening.seq <= snapshot.seq
+            and opening.kind = 'hold' and not exists (
+                select from wallet_entries
+                where wallet_id = snapshot.wallet_id and seq <= snapshot.seq
+                    and kind in ('settle', 'release') and hold = opening.seq
+            )
+    ) opened
 """
 _DECODER: Final = msgspec.msgpack.Decoder(Snapshot)
 
@@ -51,4 +71,10 @@ def _problem(row: Any) -> str | None:
     balances = {code: [held.available, held.held] for code, held in stored.balances.items()}
     if stored.seq != row["seq"] or balances != msgspec.json.decode(row["balances"]):
         return f"it says {balances} at row {stored.seq}, the rows say {row['balances']}"
+    holds = {
+        str(seq): [hold.game, hold.currency, hold.stake_minor, hold.revealed]
+        for seq, hold in stored.holds.items()
+    }
+    if holds != msgspec.json.decode(row["holds"]):
+        return f"it has the open holds {holds}, the rows have {row['holds']}"
     return None

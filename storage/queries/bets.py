@@ -1,11 +1,11 @@
-"""Bets with everything that verifies them, as far as it is revealed."""
+"""Bets with everything that verifies them, as far as they are over and it is revealed."""
 
 from typing import Any, Final
 
 import asyncpg
 import msgspec
 
-from protocol.commands.bets import BetHistory, BetRecord, GetBet, GetBets
+from protocol.commands.bets import BetHistory, BetRecord, BetState, GetBet, GetBets
 from protocol.errors import NOT_FOUND, Failure
 from protocol.ids import bet_id, parse_bet_id
 from storage.borrow import borrow
@@ -13,10 +13,12 @@ from storage.queries.stretch import find_stretch
 from storage.rows import open_seed
 from storage.vault import Vault
 
-# `revealed` is whether a later server seed exists, which is exactly when this one may be shown.
+# `revealed` is whether a later server seed exists, which is exactly when this one may be shown. An
+# instant bet is its own ending; a hold has one once it is over, found by an index of endings alone.
 _BETS: Final = """
-    select e.wallet_id, e.seq, e.game, e.currency, e.stake, e.payout, e.parameters, e.outcome,
-        e.pair, e.nonce, e.at_ms,
+    select e.wallet_id, e.seq, e.game, e.currency, e.stake, e.parameters, e.pair, e.nonce, e.at_ms,
+        coalesce(ending.kind, e.kind) as kind,
+        coalesce(ending.payout, e.payout) as payout, coalesce(ending.outcome, e.outcome) as outcome,
         p.client_seed, p.server_seed_hash, p.sealed_server_seed, p.server_number,
         exists (
             select from wallet_seed_pairs later
@@ -24,13 +26,24 @@ _BETS: Final = """
                 and later.server_number > p.server_number
         ) as revealed
     from wallet_entries e
-    join wallet_seed_pairs p on p.wallet_id = e.wallet_id and p.number = e.pair
+    left join wallet_seed_pairs p on p.wallet_id = e.wallet_id and p.number = e.pair
+    left join lateral (
+        select kind, payout, outcome from wallet_entries
+        where e.kind = 'hold' and wallet_id = e.wallet_id and hold = e.seq
+            and kind in ('settle', 'release')
+        limit 1
+    ) ending on true
+    where e.wallet_id = $1 and e.kind in ('bet', 'hold')
 """
-_PAGE: Final = f"""{_BETS}
-    where e.wallet_id = $1 and e.seq >= $2 and e.seq < $3 and e.game is not null
-    order by e.seq desc limit $4
-"""
-_ONE: Final = f"{_BETS} where e.wallet_id = $1 and e.seq = $2 and e.game is not null"
+_PAGE: Final = f"{_BETS} and e.seq >= $2 and e.seq < $3 order by e.seq desc limit $4"
+_ONE: Final = f"{_BETS} and e.seq = $2"
+
+_STATES: Final = {
+    "bet": BetState.SETTLED,
+    "hold": BetState.OPEN,
+    "settle": BetState.SETTLED,
+    "release": BetState.RELEASED,
+}
 
 
 class Bets:
@@ -67,11 +80,12 @@ class Bets:
         return BetRecord(
             bet_id=bet_id(row["wallet_id"], row["seq"]),
             game=row["game"],
+            state=_STATES[row["kind"]],
             currency=row["currency"],
             stake=row["stake"],
             payout=row["payout"],
             parameters=msgspec.json.decode(row["parameters"]),
-            outcome=msgspec.json.decode(row["outcome"]),
+            outcome=None if row["outcome"] is None else msgspec.json.decode(row["outcome"]),
             pair=row["pair"],
             nonce=row["nonce"],
             client_seed=row["client_seed"],
