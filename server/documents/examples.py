@@ -8,7 +8,8 @@ from msgspec import inspect
 from protocol.catalogue import Entry, EventEntry
 from protocol.errors import ErrorKind, Failure, body
 from server.answer import Meta, Refusal, Success
-from server.documents.vocabulary import EXAMPLE_FROM_TYPE, find
+from server.documents.vocabulary import find
+from server.documents.word import EXAMPLE_FROM_TYPE
 
 _AT_MS: Final = 1_767_225_600_123
 

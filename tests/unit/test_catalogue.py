@@ -62,6 +62,20 @@ VALID: dict[str, dict[str, Any]] = {
             }
         ]
     },
+    "crash:bet": {
+        "round_id": "1-42",
+        "stake": 100,
+        "currency": "USD",
+        "auto_cashout": 250,
+        "request_id": ID,
+    },
+    "crash:cancel": {"round_id": "1-42"},
+    "crash:cashout": {"round_id": "1-42"},
+    "crash:state": {"table": 1},
+    "crash:watch": {"table": 1},
+    "crash:unwatch": {"table": 1},
+    "crash:tables": {},
+    "crash:history": {"table": 1, "before": 10, "limit": 5},
     "bet:history": {"before": 10, "limit": 5},
     "bet:get": {"bet_id": "1-2"},
     "seed:get": {},
@@ -186,7 +200,7 @@ def test_every_command_that_moves_money_carries_a_request_id() -> None:
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=lambda event: event.name)
 def test_every_event_is_described_and_past_or_passing(event: EventEntry) -> None:
-    assert re.fullmatch(r"[a-z]+:[a-z_]+(ed|ing)", event.name)
+    assert re.fullmatch(r"[a-z]+:[a-z_]+(ed|ed_out|fell|ing)", event.name)
     assert event.summary.endswith(".")
     assert event.rooms
 
