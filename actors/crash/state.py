@@ -9,6 +9,7 @@ from actors.crash import facts, odds
 from actors.crash.chain import Chain
 from actors.crash.facts import ChainsRead, RoundEntry
 from actors.crash.table import Table
+from protocol.commands.crash import BetAtTable
 
 # Bets that a table knows by their hold, so that one which asks again is not taken again: more than
 # three full rounds. A message that was delivered leaves the outbox within seconds. An older one is
@@ -119,6 +120,7 @@ class TableState:
         "round",
         "rounds",
         "seq",
+        "shown",
         "table",
         "taken",
     )
@@ -127,6 +129,9 @@ class TableState:
         self.table = table
         self.room = f"crash:{table.number}"
         self.seq = 0
+        # What everybody sees of the bets, and the number of the row after which it was made: made
+        # once for all who ask until the next row.
+        self.shown: tuple[int, list[BetAtTable]] = (0, [])
         self.rounds = 0
         # The chain and the position of the newest round.
         self.position = (0, 0)

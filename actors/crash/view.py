@@ -40,8 +40,8 @@ def shown(turn: Turn, command: ReadTable) -> CrashState:
         hash_before=state.past[0].hash if state.past and not over else None,
         public_seed=_public_seed(state),
         bet_count=len(bets),
-        staked=sum(bet.stake_minor for bet in bets.values()),
-        bets=[_at_table(turn, bet) for bet in _largest(bets)],
+        staked=current.staked_minor if current is not None else 0,
+        bets=_largest(turn, bets),
         own=None if own is None else _own(turn, own),
         rounds=[
             RoundShown(
@@ -70,8 +70,15 @@ def _public_seed(state: TableState) -> str | None:
     return next((chain.public_seed for chain in state.chains if chain.chain_id == chain_id), None)
 
 
-def _largest(bets: dict[int, Bet]) -> list[Bet]:
-    return nlargest(MAX_BETS_SHOWN, bets.values(), key=lambda bet: bet.stake_minor)
+def _largest(turn: Turn, bets: dict[int, Bet]) -> list[BetAtTable]:
+    state = turn.state
+    if turn.facts or state.shown[0] != state.seq:
+        largest = nlargest(MAX_BETS_SHOWN, bets.values(), key=lambda bet: bet.stake_minor)
+        shown = [_at_table(turn, bet) for bet in largest]
+        if turn.facts:
+            return shown
+        state.shown = state.seq, shown
+    return state.shown[1]
 
 
 def _at_table(turn: Turn, bet: Bet) -> BetAtTable:
