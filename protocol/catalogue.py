@@ -5,7 +5,19 @@ from typing import Final
 
 import msgspec
 
-from protocol.commands import auth, bets, crash, dice, limbo, mines, node, plinko, seed, wallet
+from protocol.commands import (
+    auth,
+    bets,
+    crash,
+    dice,
+    limbo,
+    limits,
+    mines,
+    node,
+    plinko,
+    seed,
+    wallet,
+)
 from protocol.commands.auth import Role
 from protocol.commands.shape import Answer, Command, Event
 
@@ -259,6 +271,22 @@ _ENTRIES: Final = (
         seed.CurrentSeed,
         Door.ACTOR,
         http="POST /seed/client",
+    ),
+    _command("limits:get", limits.GetLimits, limits.PlayLimits, Door.ACTOR, http="GET /limits"),
+    _command("limits:set", limits.SetLimit, limits.PlayLimits, Door.ACTOR, http="POST /limits"),
+    _command(
+        "limits:cool_off",
+        limits.CoolOff,
+        limits.PlayLimits,
+        Door.ACTOR,
+        http="POST /limits/cooloff",
+    ),
+    _command(
+        "limits:exclude",
+        limits.Exclude,
+        limits.PlayLimits,
+        Door.ACTOR,
+        http="POST /limits/exclude",
     ),
     _command(
         "node:stats",

@@ -134,7 +134,7 @@ DEPOSIT_LIMIT_REACHED = _kind(
 COOLING_OFF = _kind(5013, "cooling_off", 403, "You are taking a break from play.")
 SELF_EXCLUDED = _kind(5014, "self_excluded", 403, "You have excluded yourself from play.")
 TOO_MANY_CHANGES = _kind(
-    5015, "too_many_changes", 429, "Limits of play were changed too often today."
+    5015, "too_many_changes", 409, "Limits of play were changed too often today."
 )
 
 STORAGE_UNAVAILABLE = _kind(

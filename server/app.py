@@ -35,6 +35,7 @@ from server.auth.tokens import Tokens
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
 from server.commands.crash import CrashCommands
+from server.commands.limits import LimitCommands
 from server.commands.node import NodeCommands
 from server.commands.wallet import WalletCommands
 from server.documents.pages import Documents
@@ -204,7 +205,8 @@ class Pitboss:
         wallet = WalletCommands(self.node, pool, self.accounts, faucet=self.settings.faucet_enabled)
         node = NodeCommands(self.sockets, self.pulse, now_ms)
         crash = CrashCommands(self.node, pool, self.crash_tables)
-        parts = (accounts, wallet, self.bets, node, crash)
+        limits = LimitCommands(self.node)
+        parts = (accounts, wallet, self.bets, node, crash, limits)
         handlers = {
             name: handler for part in parts for name, handler in part.handlers(self.work).items()
         }

@@ -41,13 +41,7 @@ class SetLimit(Command):
     kind: LimitKind
     period: Period
     currency: CurrencyCode
-    amount: (
-        Annotated[
-            int,
-            Meta(ge=0, le=MAX_MINOR, description="In minor units; null takes the limit away."),
-        ]
-        | None
-    )
+    amount: Annotated[int, Meta(ge=0, le=MAX_MINOR)] | None
 
 
 class CoolOff(Command):
@@ -59,17 +53,7 @@ class CoolOff(Command):
 class Exclude(Command):
     """Exclude yourself from play. It cannot be taken back; a longer one takes its place."""
 
-    days: (
-        Annotated[
-            int,
-            Meta(
-                ge=LEAST_EXCLUSION_DAYS,
-                le=MOST_EXCLUSION_DAYS,
-                description="How long; null for good.",
-            ),
-        ]
-        | None
-    )
+    days: Annotated[int, Meta(ge=LEAST_EXCLUSION_DAYS, le=MOST_EXCLUSION_DAYS)] | None
 
 
 class PendingLimit(Answer):

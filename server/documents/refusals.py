@@ -22,8 +22,16 @@ _TOKEN: Final = (
     errors.TOKEN_EXPIRED,
     errors.SESSION_REVOKED,
 )
+# What players set against their own play refuses any wager.
+_RESTRICTED: Final = (
+    errors.STAKE_LIMIT_REACHED,
+    errors.LOSS_LIMIT_REACHED,
+    errors.COOLING_OFF,
+    errors.SELF_EXCLUDED,
+)
 # Any bet of an instant game may meet these.
 _WAGER: Final = (
+    *_RESTRICTED,
     errors.UNKNOWN_CURRENCY,
     errors.STAKE_TOO_SMALL,
     errors.STAKE_TOO_LARGE,
@@ -59,6 +67,9 @@ _OWN: Final[dict[str, tuple[ErrorKind, ...]]] = {
     "wallet:deposit": (
         errors.UNKNOWN_RECIPIENT,
         errors.UNKNOWN_CURRENCY,
+        errors.SELF_EXCLUDED,
+        errors.COOLING_OFF,
+        errors.DEPOSIT_LIMIT_REACHED,
         errors.BALANCE_LIMIT,
         errors.REQUEST_MISMATCH,
     ),
@@ -92,6 +103,7 @@ _OWN: Final[dict[str, tuple[ErrorKind, ...]]] = {
     ),
     "mines:state": (),
     "crash:bet": (
+        *_RESTRICTED,
         errors.INSUFFICIENT_BALANCE,
         errors.BALANCE_LIMIT,
         errors.REQUEST_MISMATCH,
@@ -134,6 +146,10 @@ _OWN: Final[dict[str, tuple[ErrorKind, ...]]] = {
     "seed:get": (),
     "seed:rotate": (errors.SEED_IN_USE,),
     "seed:set_client": (errors.SEED_IN_USE,),
+    "limits:get": (),
+    "limits:set": (errors.UNKNOWN_CURRENCY, errors.TOO_MANY_CHANGES),
+    "limits:cool_off": (errors.TOO_MANY_CHANGES,),
+    "limits:exclude": (errors.TOO_MANY_CHANGES,),
     "node:stats": (),
     "node:connections": (),
     "node:rooms": (errors.INVALID_NAMESPACE,),

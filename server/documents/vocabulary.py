@@ -13,8 +13,8 @@ from typing import Final
 from actors import fairness
 from protocol.errors import INSUFFICIENT_BALANCE, Failure, body
 from server.documents.crash_words import CRASH_WORDS
+from server.documents.limits_words import LIMITS_WORDS
 from server.documents.word import EXAMPLE_FROM_TYPE, Word
-
 
 SERVER_SEED: Final = "b7c1f8a2e94d03565f1ed0a7c83b92d4617e0c5fa9384bd2e6715f0c8d3a9e42"
 SERVER_SEED_HASH: Final = fairness.seed_hash(SERVER_SEED)
@@ -168,6 +168,7 @@ WORDS: Final[dict[str, Word]] = {
     "games": Word("One for each currency at most.", EXAMPLE_FROM_TYPE),
     **_MINES_WORDS,
     **CRASH_WORDS,
+    **LIMITS_WORDS,
     "direction": Word(None, "under"),
     "roll": Word("What was rolled, in hundredths: 2162 is 21.62.", ROLL),
     "won": Word("Whether the bet won.", True),

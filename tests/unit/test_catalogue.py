@@ -81,6 +81,10 @@ VALID: dict[str, dict[str, Any]] = {
     "seed:get": {},
     "seed:rotate": {"client_seed": "lucky"},
     "seed:set_client": {"client_seed": "lucky"},
+    "limits:get": {},
+    "limits:set": {"kind": "loss", "period": "week", "currency": "USD", "amount": 5},
+    "limits:cool_off": {"hours": 24},
+    "limits:exclude": {"days": 180},
     "node:stats": {},
     "node:connections": {
         "user_id": 7,
@@ -193,7 +197,8 @@ def test_only_signing_in_is_open_to_strangers() -> None:
 def test_every_command_that_moves_money_carries_a_request_id() -> None:
     for entry in COMMANDS.values():
         fields = {field.name for field in structs.fields(entry.request)}
-        if fields & {"amount", "stake"} or entry.name == "wallet:faucet":
+        moves = fields & {"amount", "stake"} and entry.name != "limits:set"
+        if moves or entry.name == "wallet:faucet":
             assert entry.door is Door.ACTOR
             assert "request_id" in fields
 
@@ -391,6 +396,44 @@ def test_a_batch_takes_the_instant_games_mixed() -> None:
 def test_a_bet_of_a_batch_has_to_name_its_game() -> None:
     with pytest.raises(msgspec.ValidationError, match="missing required field `game`"):
         decode("bets:place", {"bets": [VALID["dice:roll"]]})
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("limits:set", "kind", "wager"),
+        ("limits:set", "kind", None),
+        ("limits:set", "period", "year"),
+        ("limits:set", "period", 1),
+        ("limits:set", "amount", 5.0),
+        ("limits:set", "amount", -1),
+        ("limits:set", "amount", MAX_MINOR + 1),
+        ("limits:cool_off", "hours", 0),
+        ("limits:cool_off", "hours", 1_009),
+        ("limits:cool_off", "hours", None),
+        ("limits:exclude", "days", 179),
+        ("limits:exclude", "days", 36_501),
+        ("limits:exclude", "days", 180.0),
+    ],
+)
+def test_what_limits_of_play_are_not(name: str, field: str, value: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode(name, {**VALID[name], field: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("limits:set", "amount", 0),
+        ("limits:set", "amount", MAX_MINOR),
+        ("limits:set", "amount", None),
+        ("limits:cool_off", "hours", 1_008),
+        ("limits:exclude", "days", 36_500),
+        ("limits:exclude", "days", None),
+    ],
+)
+def test_the_least_and_the_most_of_limits_of_play(name: str, field: str, value: object) -> None:
+    assert getattr(decode(name, {**VALID[name], field: value}), field) == value
 
 
 @pytest.mark.parametrize("user_id", [0, -1, 2**53, 1.0, "1", None])
