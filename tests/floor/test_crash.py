@@ -12,7 +12,16 @@ from storage.audit import audit
 from tests.floor.house import LIMIT_S, Fields, House, Seat, request_id
 
 TABLE = Table(
-    1, "Quick", "PLAY", 100, 100_000, 100_000_000, betting_ms=400, pause_ms=100, tick_ms=100
+    1,
+    "Quick",
+    "PLAY",
+    100,
+    100_000,
+    100_000_000,
+    betting_ms=400,
+    pause_ms=100,
+    tick_ms=100,
+    most_multiplier=120,
 )
 
 
