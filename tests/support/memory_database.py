@@ -178,7 +178,7 @@ class MemoryDatabase:
             and made.after_seq >= 0
             and (limits or made.kind in BREAKS)
             and (made.period is not None) == (made.currency is not None) == limits
-            and (limits or made.amount_minor is None)
+            and (made.amount_minor is None or (limits and 0 <= made.amount_minor <= MAX_MINOR))
             and (made.until_ms is not None or made.kind != COOL_OFF)
             and (made.until_ms is None or not limits)
             and made.effective_at_ms >= made.at_ms
