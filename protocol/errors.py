@@ -70,6 +70,10 @@ REQUEST_MISMATCH = _kind(
 )
 SELF_TRANSFER = _kind(3005, "self_transfer", 400, "You cannot send money to yourself.")
 UNKNOWN_RECIPIENT = _kind(3006, "unknown_recipient", 404, "There is no such player.")
+NOBODY_ACTIVE = _kind(3007, "nobody_active", 409, "Nobody else has been active in that room.")
+RAIN_TOO_SMALL = _kind(
+    3008, "rain_too_small", 400, "This is less than one minor unit for each who is there."
+)
 
 STAKE_TOO_SMALL = _kind(4001, "stake_too_small", 400, "The stake is below the least allowed.")
 STAKE_TOO_LARGE = _kind(4002, "stake_too_large", 400, "The stake is above the most allowed.")

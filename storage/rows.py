@@ -64,8 +64,10 @@ def entry_row(entry: Entry) -> Row:
     bet, step = entry.bet, entry.step
     if bet is not None:
         play = (*msgspec.structs.astuple(bet), None)
+    elif step is not None:
+        play = msgspec.structs.astuple(step)
     else:
-        play = _NO_BET if step is None else msgspec.structs.astuple(step)
+        play = _NO_BET if entry.rain is None else (None,) * 5 + (entry.rain, None, None)
     return (
         entry.wallet_id,
         entry.seq,
@@ -99,6 +101,8 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
             bet = Bet(*play)
         else:
             step = Step(*play, row["hold"])
+    # What is not play has parameters only where it is a rain.
+    rain = row["parameters"] if row["game"] is None else None
     return Entry(
         row["wallet_id"],
         row["seq"],
@@ -113,6 +117,7 @@ def entry_of(row: Mapping[str, Any]) -> Entry:
         row["at_ms"],
         bet,
         step,
+        rain,
     )
 
 
@@ -206,6 +211,7 @@ ROUND_COLUMNS: Final = (
     "position",
     "hash",
     "reason",
+    "edge_percent",
 )
 
 
@@ -222,6 +228,8 @@ _MESSAGES: Final[dict[str, type[msgspec.Struct]]] = {
     for type_ in (
         commands.ReceiveTip,
         commands.ReturnTip,
+        commands.ReceiveRain,
+        commands.ReturnRain,
         commands.SettleHold,
         commands.ReleaseHold,
         Join,

@@ -42,6 +42,30 @@ class ReturnTip(msgspec.Struct, frozen=True):
     request_id: UUID
 
 
+class ReceiveRain(ReceiveTip, frozen=True):
+    """The receiving leg of a rain."""
+
+
+class ReturnRain(ReturnTip, frozen=True):
+    """A receiver's share of a rain back to who sent it."""
+
+
+class StartRain(msgspec.Struct, frozen=True):
+    """Split `amount_minor` among the wallets `to`, and tell the room.
+
+    Whom it falls on is not part of the request: when it is sent again, others may have been active
+    in the last `minutes`. `player` is who the room is told sent it.
+    """
+
+    to: tuple[int, ...]
+    room: str
+    minutes: int
+    player: str
+    currency: str
+    amount_minor: int
+    request_id: UUID
+
+
 class SettleHold(msgspec.Struct, frozen=True):
     """End a hold with what it won, stake included; `outcome` is JSON text for the row."""
 

@@ -14,6 +14,10 @@ TIP_SENT: Final = "tip_sent"
 TIP_RECEIVED: Final = "tip_received"
 TIP_REFUSED: Final = "tip_refused"
 TIP_RETURNED: Final = "tip_returned"
+RAIN_SENT: Final = "rain_sent"
+RAIN_RECEIVED: Final = "rain_received"
+RAIN_REFUSED: Final = "rain_refused"
+RAIN_RETURNED: Final = "rain_returned"
 BET: Final = "bet"
 # Play in several steps: the stake is held, tiles are revealed, and the hold is settled or released.
 HOLD: Final = "hold"
@@ -59,7 +63,10 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One change of one wallet: what changed, and what stands after it."""
+    """One change of one wallet: what changed, and what stands after it.
+
+    `rain` is JSON text that says what all of a rain was, in the first row of it that is sent.
+    """
 
     wallet_id: int
     seq: int
@@ -74,6 +81,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     at_ms: int
     bet: Bet | None = None
     step: Step | None = None
+    rain: str | None = None
 
 
 class SeedPair(msgspec.Struct, frozen=True):

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import msgspec
+
 from actors.decision import Context, Known, Push
 from actors.wallet.facts import Bet, Entry, Step
 from actors.wallet.state import WalletState
@@ -31,6 +33,7 @@ def entry(
     counterparty: int | None = None,
     bet: Bet | None = None,
     step: Step | None = None,
+    rain: str | None = None,
 ) -> Entry:
     """The wallet's next entry. The caller has checked that the balance stays within bounds."""
     before = state.balance(currency)
@@ -52,6 +55,25 @@ def entry(
         context.now_ms,
         bet,
         step,
+        rain,
+    )
+
+
+def once_more(made: Entry, request_id: UUID, counterparty: int) -> Entry:
+    """The entry after `made`, which moves the same amount again, to or from another.
+
+    The caller has checked that the balance stays within bounds.
+    """
+    available_after = made.available_after + made.available_delta
+    assert 0 <= available_after <= MAX_MINOR, "a rule let a balance out of its bounds"
+    assert not made.held_delta, "what is held has a hold of its own"
+    return msgspec.structs.replace(
+        made,
+        seq=made.seq + 1,
+        available_after=available_after,
+        request_id=request_id,
+        counterparty=counterparty,
+        rain=None,
     )
 
 

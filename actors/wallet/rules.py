@@ -1,13 +1,12 @@
-"""How money moves: adjustments, tips and their legs. Guards stand in order of precedence."""
+"""How money moves: adjustments and tips. Guards stand in order of precedence."""
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
-from actors.decision import Context, Decision, Known, Message
+from actors.decision import Context, Decision
 from actors.kind import Kind, Rule
-from actors.wallet import facts, holds, restrictions, seeds
-from actors.wallet.commands import Adjust, ReceiveTip, ReturnTip, SendTip
+from actors.wallet import facts, holds, legs, rain, restrictions, seeds
+from actors.wallet.commands import Adjust, SendTip
 from actors.wallet.facts import Entry
 from actors.wallet.ledger import balance_after, check_new, entry, updated
 from actors.wallet.state import WalletState, apply, restore, snapshot, version
@@ -21,10 +20,9 @@ from protocol.errors import (
     UNKNOWN_CURRENCY,
     Failure,
 )
-from protocol.ids import message_id
 from protocol.money import CURRENCIES
 
-WALLET = "wallet"
+WALLET = legs.WALLET
 
 
 def _moved(made: Entry) -> Moved:
@@ -98,59 +96,13 @@ def _send_tip(state: WalletState, command: SendTip, context: Context) -> Decisio
         command.request_id,
         counterparty=command.to,
     )
-    leg = message_id(state.wallet_id, made.seq)
-    body = ReceiveTip(state.wallet_id, command.currency, command.amount_minor, leg)
-    message = Message(leg, WALLET, command.to, body)
-    return Decision(_moved(made), (made,), (updated(state, made),), (message,))
+    return Decision(
+        _moved(made), (made,), (updated(state, made),), (legs.message_of(legs.TIP, made),)
+    )
 
 
 def _replay_tip(command: SendTip, made: Entry) -> Moved:
     return _same(made, facts.TIP_SENT, command.currency, command.amount_minor, command.to)
-
-
-def _receive_tip(state: WalletState, command: ReceiveTip, context: Context) -> Decision:
-    _check_delivered(state, command.request_id)
-    opened = seeds.opening(state, context)
-    fits = state.balance(command.currency).available + command.amount_minor <= MAX_MINOR
-    made = entry(
-        state,
-        context,
-        facts.TIP_RECEIVED if fits else facts.TIP_REFUSED,
-        command.currency,
-        command.amount_minor if fits else 0,
-        command.request_id,
-        counterparty=command.sender,
-    )
-    if fits:
-        return Decision(None, (*opened, made), (updated(state, made),))
-    leg = message_id(state.wallet_id, made.seq)
-    body = ReturnTip(state.wallet_id, command.currency, command.amount_minor, leg)
-    return Decision(None, (*opened, made), messages=(Message(leg, WALLET, command.sender, body),))
-
-
-def _return_tip(state: WalletState, command: ReturnTip, context: Context) -> Decision:
-    _check_delivered(state, command.request_id)
-    # Refused by the sender's own full wallet, the message waits in the outbox until there is room.
-    _check_change(state, command.currency, command.amount_minor)
-    made = entry(
-        state,
-        context,
-        facts.TIP_RETURNED,
-        command.currency,
-        command.amount_minor,
-        command.request_id,
-        counterparty=command.receiver,
-    )
-    return Decision(None, (made,), (updated(state, made),))
-
-
-def _check_delivered(state: WalletState, leg: UUID) -> None:
-    if leg.int in state.recent:
-        raise Known
-
-
-def _replay_leg(_command: Any, _made: Entry) -> None:
-    """A leg that is committed already has been delivered; nobody reads its answer."""
 
 
 def _same(made: Entry, kind: str, currency: str, amount_minor: int, counterparty: int) -> Moved:
@@ -166,11 +118,11 @@ def wallet_kind(games: Mapping[type, Rule]) -> Kind:
         GetWallet: Rule(_get),
         Adjust: Rule(_adjust, _replay_adjust),
         SendTip: Rule(_send_tip, _replay_tip),
-        ReceiveTip: Rule(_receive_tip, _replay_leg),
-        ReturnTip: Rule(_return_tip, _replay_leg),
     }
     parts: tuple[Mapping[Any, Rule], ...] = (
         own,
+        legs.rules_of(legs.TIP),
+        rain.RULES,
         seeds.RULES,
         holds.RULES,
         restrictions.RULES,
