@@ -232,7 +232,6 @@ _ENTRIES: Final = (
         crash.CashedOut,
         Door.ACTOR,
         http="POST /crash/cashout",
-        rate=Rate.BETS,
     ),
     _command(
         "crash:state",
