@@ -19,7 +19,7 @@ from storage.vault import Vault
 _COLUMNS: Final = ", ".join(ROUND_COLUMNS)
 _OPENED: Final = """
     select seq, round from crash_entries where table_id = $1 and kind = 'opened'
-    order by seq desc limit 1
+    order by round desc limit 1
 """
 _ROWS: Final = f"""
     select {_COLUMNS} from crash_entries where table_id = $1 and seq >= $2 order by seq

@@ -25,8 +25,9 @@ REFUNDED: Final = "refunded"
 class RoundEntry(msgspec.Struct, frozen=True, gc=False):
     """One row of a table's log. `seq` is gapless, so that two owners cannot both write.
 
-    `multiplier` is the bust where the round ends, and what was paid where a bet does. `stake_minor`
-    and `payout_minor` of a round that ends are the sums of its bets.
+    `multiplier` is the most that a bust can be where a round opens, the bust where it ends, and
+    what was paid where a bet does. `stake_minor` and `payout_minor` of a round that ends are the
+    sums of its bets up to then.
     """
 
     table: int
@@ -46,6 +47,7 @@ class RoundEntry(msgspec.Struct, frozen=True, gc=False):
     position: int | None = None
     hash: str | None = None
     reason: str | None = None
+    edge_percent: int | None = None
 
 
 class ChainsRead(msgspec.Struct, frozen=True):

@@ -104,6 +104,8 @@ def _join(turn: Turn, command: Join) -> CrashBet | Failure:
     if key in taken:
         reason = taken[key]
         return _joined(turn, command) if reason is None else Failure(ERRORS[reason])
+    if turn.has(command.wallet_id, command.hold):
+        return _joined(turn, command)
     failure = _check_round(turn, command.round, command.wallet_id)
     if failure is not None:
         made = turn.note(

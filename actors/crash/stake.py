@@ -6,15 +6,15 @@ import msgspec
 
 from actors.crash.commands import Join, StakeCrash
 from actors.crash.rules import CRASH
-from actors.decision import DEFERRED, Context, Decision, Message
+from actors.decision import DEFERRED, Context, Decision, Known, Message
 from actors.kind import Rule
 from actors.wallet import facts
 from actors.wallet.facts import Entry, Step
-from actors.wallet.ledger import check_new, entry, updated
+from actors.wallet.holds import opening
+from actors.wallet.ledger import check_new, updated
 from actors.wallet.state import WalletState
-from protocol.bounds import MAX_MINOR
 from protocol.commands.crash import round_id
-from protocol.errors import BALANCE_LIMIT, INSUFFICIENT_BALANCE, REQUEST_MISMATCH, Failure
+from protocol.errors import REQUEST_MISMATCH, Failure
 from protocol.ids import message_id
 
 GAME: Final = CRASH
@@ -38,24 +38,12 @@ def _chosen(command: StakeCrash) -> Parameters:
 def _stake(state: WalletState, command: StakeCrash, context: Context) -> Decision:
     check_new(state, command.request_id)
     if command.refusal is not None:
-        raise command.refusal
-    balance = state.balance(command.currency)
-    if balance.available < command.stake_minor:
-        raise Failure(INSUFFICIENT_BALANCE, available=balance.available)
-    if balance.held + command.stake_minor > MAX_MINOR:
-        raise Failure(BALANCE_LIMIT, most=MAX_MINOR)
-    made = entry(
-        state,
-        context,
-        facts.HOLD,
-        command.currency,
-        -command.stake_minor,
-        command.request_id,
-        held_delta=command.stake_minor,
-        step=Step(
-            GAME, stake_minor=command.stake_minor, parameters=_encode(_chosen(command)).decode()
-        ),
-    )
+        # Rounds pass quickly: what is refused now may repeat what was taken, longer ago than the
+        # wallet remembers. A wallet that has forgotten no id yet need not look.
+        raise Known(command.refusal) if state.seq > len(state.recent) else command.refusal
+    chosen = _encode(_chosen(command)).decode()
+    step = Step(GAME, stake_minor=command.stake_minor, parameters=chosen)
+    made = opening(state, context, command.currency, command.request_id, step)
     join = _join(command, made)
     message = Message(message_id(made.wallet_id, made.seq), CRASH, command.table, join)
     return Decision(DEFERRED, (made,), (updated(state, made),), (message,))

@@ -159,6 +159,12 @@ class TableState:
         """A chain by its number."""
         return next(chain for chain in self.chains if chain.chain_id == chain_id)
 
+    def hash_at(self, opened: RoundEntry) -> str:
+        """The hash of the round that a row opened."""
+        assert opened.chain_id is not None
+        assert opened.position is not None
+        return self.chain(opened.chain_id).hash_of(opened.position)
+
 
 class Begun(msgspec.Struct):
     """Where a table stood before the rows that it is read back from.
@@ -220,9 +226,11 @@ def apply(state: TableState, fact: RoundEntry | ChainsRead) -> None:
 def _open(state: TableState, opened: RoundEntry) -> None:
     assert opened.chain_id is not None
     assert opened.position is not None
-    chain, table = state.chain(opened.chain_id), state.table
-    round_hash = chain.hash_of(opened.position)
-    bust = odds.bust(round_hash, chain.public_seed, table.edge_percent, table.most_multiplier)
+    assert opened.edge_percent is not None
+    assert opened.multiplier is not None
+    round_hash, seed = state.hash_at(opened), state.chain(opened.chain_id).public_seed
+    # By the row: what the table is configured to be may have changed since.
+    bust = odds.bust(round_hash, seed, opened.edge_percent, opened.multiplier)
     state.rounds = opened.round
     state.position = opened.chain_id, opened.position
     state.round = Round(opened, round_hash, bust)

@@ -112,6 +112,23 @@ class Turn:
         """The newest round; None if this decision has just opened another."""
         return None if self._opened is not None else self.round
 
+    def has(self, wallet_id: int, hold: int) -> bool:
+        """Whether this very bet is in the newest round, however long ago it joined."""
+        bet = self.current.bets.get(wallet_id) if self.current else None
+        return bet is not None and bet.hold == hold
+
+    @property
+    def newest_hash(self) -> str | None:
+        """The hash of the newest round, for nobody to see before it is over."""
+        if self._opened is not None:
+            return self.state.hash_at(self._opened)
+        return self.round.hash if self.round else None
+
+    @property
+    def chain_id(self) -> int | None:
+        """The chain that the newest round is from."""
+        return self._opened.chain_id if self._opened else self.state.position[0]
+
     @property
     def rests(self) -> bool:
         """Whether a round is over, and it is not yet time for the next."""
@@ -285,7 +302,12 @@ class Turn:
             return
         chain, position = following
         self._opened = self.note(
-            facts.OPENED, number=state.rounds + 1, chain_id=chain.chain_id, position=position
+            facts.OPENED,
+            number=state.rounds + 1,
+            multiplier=state.table.most_multiplier,
+            edge_percent=state.table.edge_percent,
+            chain_id=chain.chain_id,
+            position=position,
         )
         opened = RoundOpened(
             round_id=round_id(state.table.number, self._opened.round),

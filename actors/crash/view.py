@@ -2,8 +2,9 @@
 
 from heapq import nlargest
 
+from actors.crash.chain import before
 from actors.crash.commands import ReadTable
-from actors.crash.state import Bet, TableState
+from actors.crash.state import Bet
 from actors.crash.turn import Turn
 from protocol.commands.crash import (
     MAX_BETS_SHOWN,
@@ -37,8 +38,8 @@ def shown(turn: Turn, command: ReadTable) -> CrashState:
         multiplier=turn.multiplier if phase is Phase.RUNNING else None,
         bust=current.bust if current is not None and over else None,
         hash=current.hash if current is not None and over else None,
-        hash_before=state.past[0].hash if state.past and not over else None,
-        public_seed=_public_seed(state),
+        hash_before=_hash_before(turn) if not over else None,
+        public_seed=_public_seed(turn),
         bet_count=len(bets),
         staked=current.staked_minor if current is not None else 0,
         bets=_largest(turn, bets),
@@ -65,9 +66,15 @@ def _phase(turn: Turn) -> Phase:
     return Phase.PAUSED if turn.paused else Phase.WAITING
 
 
-def _public_seed(state: TableState) -> str | None:
-    chain_id, _position = state.position
-    return next((chain.public_seed for chain in state.chains if chain.chain_id == chain_id), None)
+def _hash_before(turn: Turn) -> str | None:
+    """That of the round before in its chain, or the terminal hash: either is known to everybody."""
+    newest = turn.newest_hash
+    return None if newest is None else before(newest)
+
+
+def _public_seed(turn: Turn) -> str | None:
+    chains = turn.state.chains
+    return next((chain.public_seed for chain in chains if chain.chain_id == turn.chain_id), None)
 
 
 def _largest(turn: Turn, bets: dict[int, Bet]) -> list[BetAtTable]:

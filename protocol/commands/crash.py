@@ -212,7 +212,10 @@ class Tables(Answer):
 
 
 class RoundRecord(Answer):
-    """A round that is over and what verifies it; `hash` is the key, `public_seed` the message."""
+    """A round that is over and what verifies it; `hash` is the key, `public_seed` the message.
+
+    `staked` and `paid` are the sums when it ended: what a voided round refunds is not in them.
+    """
 
     round_id: str
     number: int
@@ -220,6 +223,8 @@ class RoundRecord(Answer):
     hash: str
     public_seed: str
     terminal_hash: str
+    edge_percent: int
+    most_multiplier: int
     position: int
     bets: int
     staked: int

@@ -79,6 +79,7 @@ CRASH_WORDS: Final[dict[str, Word]] = {
     "bust": Word("Where the multiplier ended, in hundredths.", _BUST),
     "hash": Word("What decided it: the key of the HMAC, as text.", _HASH),
     "terminal_hash": Word("What was published before the chain's first round.", before("an end")),
+    "edge_percent": Word("What the house keeps on average, part of the formula.", 3),
     "position": Word("The round's place in its chain, from 1.", 42),
     "RoundRecord.bets": Word("How many there were.", 1),
     "paid": Word("What was paid by the time it ended, in minor units.", _PAYOUT),

@@ -9,8 +9,11 @@ from storage.borrow import borrow
 
 _PAGE: Final = """
     select e.round, e.multiplier, e.hash, e.position, e.bets, e.stake, e.payout, e.at_ms,
-        e.kind = 'voided' as voided, c.public_seed, c.terminal_hash
-    from crash_entries e join crash_chains c on c.id = e.chain_id
+        e.kind = 'voided' as voided, c.public_seed, c.terminal_hash,
+        o.edge_percent, o.multiplier as most_multiplier
+    from crash_entries e
+    join crash_entries o on o.table_id = e.table_id and o.round = e.round and o.kind = 'opened'
+    join crash_chains c on c.id = e.chain_id
     where e.table_id = $1 and e.kind in ('crashed', 'voided') and e.round < $2
     order by e.round desc limit $3
 """
@@ -31,6 +34,8 @@ async def rounds(pool: asyncpg.Pool, command: GetRounds) -> Rounds:
             hash=row["hash"],
             public_seed=row["public_seed"],
             terminal_hash=row["terminal_hash"],
+            edge_percent=row["edge_percent"],
+            most_multiplier=row["most_multiplier"],
             position=row["position"],
             bets=row["bets"],
             staked=row["stake"],

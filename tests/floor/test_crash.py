@@ -71,4 +71,6 @@ async def test_a_bet_joins_and_ends_with_its_round(house: House) -> None:
     assert wallet["balances"][0]["available"] == 99_900 + won
     history = await seat.ok("crash:history", {"table": 1})
     record = next(r for r in history["rounds"] if r["round_id"] == state["round_id"])
-    assert odds.bust(record["hash"], record["public_seed"]) == record["bust"] == crashed["bust"]
+    rules = record["edge_percent"], record["most_multiplier"]
+    drawn = odds.bust(record["hash"], record["public_seed"], *rules)
+    assert drawn == record["bust"] == crashed["bust"]
