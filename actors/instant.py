@@ -4,7 +4,7 @@ A game is what its players may choose, what a draw comes to, and its answer. Eve
 bet is decided here, so that every wager of an instant game passes `decide`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from protocol.bounds import MAX_MINOR
 from protocol.commands.shape import Answer
 from protocol.errors import (
     BALANCE_LIMIT,
+    GAME_PAUSED,
     INSUFFICIENT_BALANCE,
     NO_SEED,
     PROFIT_TOO_LARGE,
@@ -81,18 +82,25 @@ def check_wager(
     return most_minor
 
 
-def instant_rule(game: Game[Any, Any], limits: Mapping[str, Limits]) -> Rule:
-    """The rule of the command that plays `game` within these limits."""
-    return Rule(_decider(game, limits), _replayer(game))
+def instant_rule(
+    game: Game[Any, Any], limits: Mapping[str, Limits], paused: Container[str] = frozenset()
+) -> Rule:
+    """The rule of the command that plays `game` within these limits.
+
+    `paused` has the names of the games that take no bets at the moment.
+    """
+    return Rule(_decider(game, limits, paused), _replayer(game))
 
 
 def _decider(
-    game: Game[AnyWager, AnyOutcome], limits: Mapping[str, Limits]
+    game: Game[AnyWager, AnyOutcome], limits: Mapping[str, Limits], paused: Container[str]
 ) -> Callable[[WalletState, AnyWager, Context], Decision]:
     name, most, draw, parameters, _outcome, answer = game
 
     def decide(state: WalletState, wager: AnyWager, context: Context) -> Decision:
         check_new(state, wager.request_id)
+        if name in paused:
+            raise Failure(GAME_PAUSED, game=name)
         most_minor = check_wager(wager, most, limits)
         stake_minor = wager.stake
         if state.restrictions is not None:  # asked here, as a call for nothing is felt

@@ -5,6 +5,7 @@ import logging
 import secrets
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -28,6 +29,7 @@ from protocol.commands.dice import RollDice
 from protocol.commands.limbo import PlayLimbo
 from protocol.commands.plinko import DropPlinko
 from server import totals
+from server.activity import Activity
 from server.allowance import Allowance
 from server.auth.passwords import Passwords
 from server.auth.service import Accounts
@@ -35,10 +37,15 @@ from server.auth.tokens import Tokens
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
 from server.commands.crash import CrashCommands
+from server.commands.feed import FeedCommands
 from server.commands.limits import LimitCommands
 from server.commands.node import NodeCommands
+from server.commands.rain import RainCommands
+from server.commands.stats import StatsCommands
+from server.commands.switches import SwitchCommands
 from server.commands.wallet import WalletCommands
 from server.documents.pages import Documents
+from server.feed import MOMENT_S, LiveFeed
 from server.floor import Floor, Publishing
 from server.http.compression import compress_answers
 from server.http.door import Door
@@ -54,6 +61,7 @@ from server.sockets.listener import Listener
 from server.sockets.options import SocketOptions
 from server.sockets.routes import SocketRoutes
 from server.sockets.server import SocketServer
+from server.switches import REFRESH_S, Switches
 from server.tables import Tables
 from server.work import Work
 from storage.crash_tables import CrashStore
@@ -61,8 +69,11 @@ from storage.journal import Journal, Lane, shards_of
 from storage.outbox import PostgresOutbox
 from storage.pool import Pools
 from storage.queries.bets import Bets
+from storage.queries.stats import StatsReader
+from storage.queries.users import usernames
 from storage.rows import tables
 from storage.stores import Stores
+from storage.switches import SwitchStore
 from storage.vault import Vault
 from storage.wallets import WalletStore
 from storage.writer import Connector
@@ -167,6 +178,12 @@ class Pitboss:
         self.crash_tables = {table.number: table for table in settings.crash_tables}
         # The games, and tables, that take no bets at the moment.
         self.paused: set[str] = set()
+        self.switches = Switches(
+            SwitchStore(pools.people), self.paused, self.sockets.hub, self.crash_tables, now_ms
+        )
+        self.feed = LiveFeed(
+            self.sockets.hub, partial(usernames, pools.people), _most_stakes(settings)
+        )
         self.node = self._node()
         self.tables = Tables(self.node, self.crash_tables)
         self.bets = BetCommands(self.node, Bets(pools.people, self.storage.vault), time.monotonic)
@@ -180,10 +197,10 @@ class Pitboss:
     def _node(self) -> Node:
         settings = self.settings
         games: dict[type, Rule] = {
-            RollDice: instant_rule(DICE, settings.dice_limits),
-            PlayLimbo: instant_rule(LIMBO, settings.limbo_limits),
-            DropPlinko: instant_rule(PLINKO, settings.plinko_limits),
-            **mines_rules(settings.mines_limits),
+            RollDice: instant_rule(DICE, settings.dice_limits, self.paused),
+            PlayLimbo: instant_rule(LIMBO, settings.limbo_limits, self.paused),
+            DropPlinko: instant_rule(PLINKO, settings.plinko_limits, self.paused),
+            **mines_rules(settings.mines_limits, self.paused),
             **CRASH_STAKES,
         }
         node = Node(
@@ -196,6 +213,7 @@ class Pitboss:
             _fresh_secret,
             max_live=settings.max_live_actors,
             hydrate_timeout_s=settings.commit_timeout_seconds,
+            witness=self.feed,
         )
         self.storage.journal.bind(node)
         return node
@@ -206,11 +224,22 @@ class Pitboss:
         node = NodeCommands(self.sockets, self.pulse, now_ms)
         crash = CrashCommands(self.node, pool, self.crash_tables)
         limits = LimitCommands(self.node)
-        parts = (accounts, wallet, self.bets, node, crash, limits)
+        parts = (accounts, wallet, self.bets, node, crash, limits, *self._floor_commands(pool))
         handlers = {
             name: handler for part in parts for name, handler in part.handlers(self.work).items()
         }
         return Router(handlers, time.monotonic)
+
+    def _floor_commands(
+        self, pool: asyncpg.Pool
+    ) -> tuple[RainCommands, FeedCommands, StatsCommands, SwitchCommands]:
+        activity = Activity(self.sockets.hub, time.monotonic, secrets.SystemRandom())
+        return (
+            RainCommands(self.node, activity, time.monotonic),
+            FeedCommands(self.feed),
+            StatsCommands(StatsReader(pool)),
+            SwitchCommands(self.switches, SwitchStore(pool), self.crash_tables),
+        )
 
     def _totals(self) -> totals.Totals:
         return totals.read(self.sockets.counters, self.router, self.bets)
@@ -221,6 +250,7 @@ class Pitboss:
         for lane, writer in zip(journal.lanes, await journal.win(), strict=True):
             self._lanes.append(asyncio.create_task(lane.run(writer)))
             await lane.wait_open()
+        await self.switches.refresh()
         if self.settings.env != "production":
             await self.tables.give_trial_chains(self._people, self.storage.vault, now_ms())
         self._start_jobs()
@@ -251,6 +281,8 @@ class Pitboss:
         jobs.every(TOKEN_SWEEP_S, self.floor.check_tokens)
         jobs.every(PASSIVATION_SWEEP_S, lambda: self.node.passivate(idle_ms, PASSIVATION_LIMIT))
         jobs.every(TABLE_WAKE_S, self.tables.wake)
+        jobs.every(REFRESH_S, self.switches.refresh)
+        jobs.every(MOMENT_S, self.feed.tell)
         jobs.every(SESSION_CHECK_S, self._check_sessions)
         jobs.every(SESSION_SWEEP_S, self._sweep_sessions)
 
@@ -340,6 +372,21 @@ class Pitboss:
             any(lane.depth for lane in journal.lanes) and time.monotonic() < deadline
         ):
             await asyncio.sleep(0.005)
+
+
+def _most_stakes(settings: Settings) -> dict[str, int]:
+    """The highest stake that anything takes in each currency, in minor units."""
+    games = (
+        settings.dice_limits,
+        settings.limbo_limits,
+        settings.plinko_limits,
+        settings.mines_limits,
+    )
+    found: dict[str, int] = {table.currency: table.most_stake for table in settings.crash_tables}
+    for limits in games:
+        for code, table in limits.items():
+            found[code] = max(found.get(code, 0), table.most_stake_minor)
+    return found
 
 
 def _rates(settings: Settings) -> dict[Rate, tuple[float, int]]:

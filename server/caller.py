@@ -18,7 +18,17 @@ Held = tuple[Callable[["Caller", Any, Answer], None], Any, Answer]
 class Caller:
     """One socket or one HTTP request. Without an identity only what is open to anyone works."""
 
-    __slots__ = ("address", "budgets", "held", "identity", "role", "socket", "user_id", "warned")
+    __slots__ = (
+        "active_s",
+        "address",
+        "budgets",
+        "held",
+        "identity",
+        "role",
+        "socket",
+        "user_id",
+        "warned",
+    )
 
     def __init__(
         self,
@@ -31,6 +41,8 @@ class Caller:
         self.budgets = budgets
         self.socket = socket
         self.warned = False
+        # When the last command came, by the router's clock; before the first one, long ago.
+        self.active_s = float("-inf")
         # Commands for actors that came after one which is still being prepared.
         self.held: deque[Held] | None = None
         self.identity: Identity | None = None

@@ -170,6 +170,10 @@ class Hub:
         target = self._find(namespace, room)
         return list(target.members) if target is not None else []
 
+    def occupied(self, namespace: str, room: str) -> bool:
+        """Whether anyone is inside."""
+        return self._find(namespace, room) is not None
+
     @property
     def rooms(self) -> int:
         """How many rooms have anyone inside."""

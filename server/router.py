@@ -76,7 +76,8 @@ class Router:
                 raise Failure(UNKNOWN_COMMAND, command=name, reason="It is on the HTTP door alone.")
             if bound.roles and caller.role not in bound.roles:
                 raise Failure(FORBIDDEN if caller.role else UNAUTHENTICATED)
-            caller.budgets[entry.rate].take(1, self._clock_s())
+            caller.active_s = now_s = self._clock_s()
+            caller.budgets[entry.rate].take(1, now_s)
             command = _decode(bound, argument)
         except Failure as failure:
             answer.reject(failure)

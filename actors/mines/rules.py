@@ -12,7 +12,7 @@ the state of the game refuses may be a repetition of something older than the id
 remembers; its row is looked for first.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -39,6 +39,7 @@ from protocol.commands.mines import (
 )
 from protocol.errors import (
     GAME_OPEN,
+    GAME_PAUSED,
     NO_OPEN_GAME,
     NO_SEED,
     NOTHING_PICKED,
@@ -96,10 +97,15 @@ _revealed: Final = msgspec.json.Decoder(Revealed).decode
 _outcome: Final = msgspec.json.Decoder(Outcome).decode
 
 
-def mines_rules(limits: Mapping[str, Limits]) -> dict[type, Rule]:
-    """The rules of `mines:*` within these limits."""
+def mines_rules(
+    limits: Mapping[str, Limits], paused: Container[str] = frozenset()
+) -> dict[type, Rule]:
+    """The rules of `mines:*` within these limits.
+
+    While `paused` has the name of the game no more are started; those that are open go on.
+    """
     return {
-        StartMines: Rule(_starter(limits), _replay_start),
+        StartMines: Rule(_starter(limits, paused), _replay_start),
         RevealTile: Rule(_revealer(limits), _replay_reveal),
         CashOutMines: Rule(_cash_out, _replay_cash_out),
         GetMines: Rule(_get),
@@ -120,10 +126,12 @@ def _first_pick(wager: StartMines) -> int:
 
 
 def _starter(
-    limits: Mapping[str, Limits],
+    limits: Mapping[str, Limits], paused: Container[str]
 ) -> Callable[[WalletState, StartMines, Context], Decision]:
     def decide(state: WalletState, command: StartMines, context: Context) -> Decision:
         check_new(state, command.request_id)
+        if GAME in paused:
+            raise Failure(GAME_PAUSED, game=GAME)
         check_wager(command, _first_pick, limits)
         already = _open_hold(state, command.currency)
         if already is not None:

@@ -12,7 +12,7 @@ from actors.runtime.actor import Actor
 from actors.runtime.alarms import Alarm, Alarms
 from actors.runtime.answer import reject, resolve
 from actors.runtime.hydration import Hydration
-from actors.runtime.ports import Lane, Placement, Publisher, Reply, Store, Write
+from actors.runtime.ports import Lane, Placement, Publisher, Reply, Store, Witness, Write
 from actors.runtime.post import Post
 from protocol.bounds import MAX_INBOX
 from protocol.errors import (
@@ -60,12 +60,14 @@ class Node:
         *,
         max_live: int,
         hydrate_timeout_s: float,
+        witness: Witness | None = None,
     ) -> None:
         self.kinds: Mapping[str, Kind] = {kind.name: kind for kind in kinds}
         self._live: dict[str, dict[int, Actor]] = {name: {} for name in self.kinds}
         self._placement = placement
         self._store = store
         self._publisher = publisher
+        self._witness = witness
         self._clock = clock
         self._context = Context(0, entropy)
         # Live actors are memory: about 2 KB for a wallet, up to 100 KB for one that remembers all
@@ -218,6 +220,11 @@ class Node:
                 # What follows from one commit must not keep the others from their answers.
                 log.exception("what follows from a commit failed")
         self._tell(news)
+        if self._witness is not None:
+            try:
+                self._witness.committed(writes)
+            except Exception:
+                log.exception("a commit could not be looked at")
 
     def _tell(self, news: _News) -> None:
         for push, origin in news.values():

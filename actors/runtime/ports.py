@@ -106,3 +106,10 @@ class Publisher(Protocol):
 
     def publish(self, push: Announcement, origin: object | None) -> None:
         """Tell a room. A state is not sent to the socket whose answer carries it already."""
+
+
+class Witness(Protocol):
+    """Who looks at what is committed, once it is answered. It keeps no write."""
+
+    def committed(self, writes: Sequence[Write]) -> None:
+        """These are durable."""

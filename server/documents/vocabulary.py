@@ -13,6 +13,7 @@ from typing import Final
 from actors import fairness
 from protocol.errors import INSUFFICIENT_BALANCE, Failure, body
 from server.documents.crash_words import CRASH_WORDS
+from server.documents.floor_words import FLOOR_WORDS
 from server.documents.limits_words import LIMITS_WORDS
 from server.documents.word import EXAMPLE_FROM_TYPE, Word
 
@@ -169,6 +170,7 @@ WORDS: Final[dict[str, Word]] = {
     **_MINES_WORDS,
     **CRASH_WORDS,
     **LIMITS_WORDS,
+    **FLOOR_WORDS,
     "direction": Word(None, "under"),
     "roll": Word("What was rolled, in hundredths: 2162 is 21.62.", ROLL),
     "won": Word("Whether the bet won.", True),

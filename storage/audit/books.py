@@ -8,7 +8,7 @@ from storage.audit.report import Report
 
 _COUNTS: Final = """
     select count(*) as rows, count(distinct wallet_id) as wallets,
-        count(*) filter (where kind = 'tip_sent') as transfers
+        count(*) filter (where kind in ('tip_sent', 'rain_sent')) as transfers
     from wallet_entries
 """
 _MOVED: Final = """

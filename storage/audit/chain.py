@@ -24,11 +24,14 @@ _BROKEN: Final = """
                 and held_after = held_before + held_delta as continuous,
             available_after >= 0 and held_after >= 0 as covered,
             case
-                when kind in ('deposit', 'faucet', 'tip_received', 'tip_returned')
+                when kind in (
+                    'deposit', 'faucet', 'tip_received', 'tip_returned',
+                    'rain_received', 'rain_returned'
+                )
                     then available_delta > 0 and held_delta = 0
-                when kind in ('withdrawal', 'tip_sent')
+                when kind in ('withdrawal', 'tip_sent', 'rain_sent')
                     then available_delta < 0 and held_delta = 0
-                when kind in ('tip_refused', 'reveal')
+                when kind in ('tip_refused', 'rain_refused', 'reveal')
                     then available_delta = 0 and held_delta = 0
                 when kind = 'bet' then available_delta = payout - stake and held_delta = 0
                 when kind = 'hold'

@@ -5,6 +5,7 @@ import asyncpg
 from storage.audit.bets import check_bets
 from storage.audit.books import check_books, read_books
 from storage.audit.chain import check_chain
+from storage.audit.rains import check_rains
 from storage.audit.report import Report
 from storage.audit.snapshots import check_snapshots
 from storage.audit.transfers import check_transfers
@@ -33,6 +34,7 @@ async def examine(connection: asyncpg.Connection, vault: Vault) -> Report:
     await read_books(connection, report)
     await check_chain(connection, report)
     await check_transfers(connection, report)
+    await check_rains(connection, report)
     await check_bets(connection, vault, report)
     await check_snapshots(connection, report)
     check_books(report)

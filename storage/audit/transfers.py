@@ -1,6 +1,8 @@
 """Both legs of every tip match, or its message is still in the outbox; nothing comes from nowhere.
 
 A message's id says which entry sent it (`protocol.ids.message_id`), so origins are found by key.
+Each share of a rain travels as a tip does, by rows and messages of its own family: `tip_sent` and
+`ReceiveTip` are `rain_sent` and `ReceiveRain` there.
 """
 
 from typing import Any, Final
@@ -28,6 +30,12 @@ def origin_sql(message_id: str) -> tuple[str, str]:
     return wallet_id, seq
 
 
+def _family_sql(kind: str) -> str:
+    """What a kind begins with: `tip`, or `rain`."""
+    return f"split_part({kind}, '_', 1)"
+
+
+_FAMILY_SENT: Final = _family_sql("sent.kind")
 _LEG: Final = message_id_sql("sent.wallet_id", "sent.seq")
 _SENT: Final = f"""
     select sent.wallet_id, sent.seq, sent.counterparty, sent.currency, sent.available_delta,
@@ -36,12 +44,14 @@ _SENT: Final = f"""
     left join wallet_entries got
         on got.wallet_id = sent.counterparty and got.request_id = {_LEG}
     left join outbox message on message.message_id = {_LEG}
-    where sent.kind = 'tip_sent' and case
+    where sent.kind in ('tip_sent', 'rain_sent') and case
         when got.seq is null then message.message_id is null
         else (
             got.counterparty = sent.wallet_id and got.currency = sent.currency
-            and (got.kind, got.available_delta)
-                in (('tip_received', -sent.available_delta), ('tip_refused', 0))
+            and (got.kind, got.available_delta) in (
+                ({_FAMILY_SENT} || '_received', -sent.available_delta),
+                ({_FAMILY_SENT} || '_refused', 0)
+            )
         ) is not true
     end
 """  # noqa: S608 - only our own expressions are put in
@@ -56,11 +66,12 @@ _REFUSED: Final = f"""
     left join wallet_entries got
         on got.wallet_id = refused.counterparty and got.request_id = {_RETURN}
     left join outbox message on message.message_id = {_RETURN}
-    where refused.kind = 'tip_refused' and case
+    where refused.kind in ('tip_refused', 'rain_refused') and case
         when got.seq is null then message.message_id is null
         else (
             got.counterparty = refused.wallet_id and got.currency = refused.currency
-            and got.kind = 'tip_returned' and got.available_delta = -sent.available_delta
+            and got.kind = {_family_sql("refused.kind")} || '_returned'
+            and got.available_delta = -sent.available_delta
         ) is not true
     end
 """  # noqa: S608 - only our own expressions are put in
@@ -72,16 +83,22 @@ _ORPHANS: Final = f"""
     from wallet_entries leg
     left join wallet_entries origin
         on origin.wallet_id = {_WALLET_OF_LEG} and origin.seq = {_SEQ_OF_LEG}
-    where leg.kind in ('tip_received', 'tip_refused', 'tip_returned') and (
+    where leg.kind in (
+        'tip_received', 'tip_refused', 'tip_returned',
+        'rain_received', 'rain_refused', 'rain_returned'
+    ) and (
         leg.request_id = {_ID_OF_ORIGIN}
         and origin.wallet_id = leg.counterparty and origin.counterparty = leg.wallet_id
         and origin.currency = leg.currency
-        and origin.kind = case leg.kind when 'tip_returned' then 'tip_refused' else 'tip_sent' end
+        and origin.kind = {_family_sql("leg.kind")} || case
+            when leg.kind in ('tip_returned', 'rain_returned') then '_refused' else '_sent'
+        end
     ) is not true
 """  # noqa: S608 - only our own expressions are put in
 
 _WALLET_OF_MESSAGE, _SEQ_OF_MESSAGE = origin_sql("message.message_id")
 _WALLET_OF_TIP, _SEQ_OF_TIP = origin_sql("origin.request_id")
+_NAME_OF_ORIGIN: Final = f"initcap({_family_sql('origin.kind')})"
 _MESSAGES: Final = f"""
     select message.message_id, message.command, message.key, message.body,
         origin.wallet_id, origin.seq
@@ -89,17 +106,19 @@ _MESSAGES: Final = f"""
     left join wallet_entries origin
         on origin.wallet_id = {_WALLET_OF_MESSAGE} and origin.seq = {_SEQ_OF_MESSAGE}
     left join wallet_entries tip
-        on origin.kind = 'tip_refused'
+        on origin.kind in ('tip_refused', 'rain_refused')
         and tip.wallet_id = {_WALLET_OF_TIP} and tip.seq = {_SEQ_OF_TIP}
     where (
         message.message_id = {_ID_OF_ORIGIN}
         and message.kind = 'wallet' and message.key = origin.counterparty
-        and case origin.kind
-            when 'tip_sent' then message.command = 'ReceiveTip' and message.body
+        and case
+            when origin.kind in ('tip_sent', 'rain_sent')
+                then message.command = 'Receive' || {_NAME_OF_ORIGIN} and message.body
                 = jsonb_build_object(
                     'sender', origin.wallet_id, 'currency', origin.currency,
                     'amount_minor', -origin.available_delta, 'request_id', message.message_id)
-            when 'tip_refused' then message.command = 'ReturnTip' and message.body
+            when origin.kind in ('tip_refused', 'rain_refused')
+                then message.command = 'Return' || {_NAME_OF_ORIGIN} and message.body
                 = jsonb_build_object(
                     'receiver', origin.wallet_id, 'currency', origin.currency,
                     'amount_minor', -tip.available_delta, 'request_id', message.message_id)

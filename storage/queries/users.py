@@ -1,5 +1,6 @@
 """Users: whether one exists, and all of them by number."""
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -30,6 +31,15 @@ async def exists(pool: asyncpg.Pool, user_id: int) -> bool:
             "select exists (select from users where id = $1)", user_id
         )
     return found
+
+
+async def usernames(pool: asyncpg.Pool, user_ids: Collection[int]) -> dict[int, str]:
+    """The names of users, by number. Raises Failure `storage_unavailable`."""
+    async with borrow(pool) as connection:
+        rows = await connection.fetch(
+            "select id, username from users where id = any($1::bigint[])", list(user_ids)
+        )
+    return {row["id"]: row["username"] for row in rows}
 
 
 async def find_account(pool: asyncpg.Pool, user_id: int) -> Account:

@@ -50,6 +50,10 @@ VALID: dict[str, dict[str, Any]] = {
         "risk": "low",
         "request_id": ID,
     },
+    "mines:start": {"stake": 100, "currency": "USD", "mines": 3, "request_id": ID},
+    "mines:reveal": {"currency": "USD", "tile": 0, "request_id": ID},
+    "mines:cashout": {"currency": "USD", "request_id": ID},
+    "mines:state": {"currency": "USD"},
     "bets:place": {
         "bets": [
             {
@@ -85,6 +89,20 @@ VALID: dict[str, dict[str, Any]] = {
     "limits:set": {"kind": "loss", "period": "week", "currency": "USD", "amount": 5},
     "limits:cool_off": {"hours": 24},
     "limits:exclude": {"days": 180},
+    "rain:start": {
+        "room": "crash:1",
+        "currency": "USD",
+        "amount": 100,
+        "request_id": ID,
+        "minutes": 10,
+    },
+    "feed:state": {},
+    "feed:watch": {},
+    "feed:unwatch": {},
+    "stats:get": {"game": "dice", "currency": "USD"},
+    "game:pause": {"game": "crash", "table": 1},
+    "game:resume": {"game": "dice"},
+    "game:switches": {},
     "node:stats": {},
     "node:connections": {
         "user_id": 7,
@@ -178,10 +196,13 @@ def test_names_are_those_the_entries_have() -> None:
     assert all(name == event.name for name, event in EVENTS.items())
 
 
-def test_only_staff_creates_and_removes_money_and_looks_at_everybody() -> None:
+def test_only_staff_moves_money_of_others_switches_games_and_looks_at_all() -> None:
     assert {name for name, entry in COMMANDS.items() if entry.roles == STAFF} == {
         "wallet:deposit",
         "wallet:withdraw",
+        "game:pause",
+        "game:resume",
+        "game:switches",
         "node:stats",
         "node:connections",
         "node:rooms",
@@ -214,6 +235,7 @@ MONEY = [
     ("dice:roll", "stake"),
     ("limbo:play", "stake"),
     ("plinko:drop", "stake"),
+    ("mines:start", "stake"),
     ("wallet:tip", "amount"),
     ("wallet:deposit", "amount"),
     ("wallet:withdraw", "amount"),
@@ -289,6 +311,18 @@ def test_a_multiplier_is_in_hundredths(target: object) -> None:
 def test_a_board_is_a_number_and_a_word(field: str, value: object) -> None:
     with pytest.raises(msgspec.ValidationError):
         decode("plinko:drop", {**VALID["plinko:drop"], field: value})
+
+
+@pytest.mark.parametrize("mines", [0, 25, -1, 3.0, "3", None, True, 2**63])
+def test_at_least_one_tile_is_mined_and_one_is_safe(mines: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode("mines:start", {**VALID["mines:start"], "mines": mines})
+
+
+@pytest.mark.parametrize("tile", [25, -1, 3.0, "3", None, True, 2**63])
+def test_a_tile_is_one_of_twenty_five(tile: object) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode("mines:reveal", {**VALID["mines:reveal"], "tile": tile})
 
 
 @pytest.mark.parametrize("direction", ["OVER", "Over", "", "between", 1, None, ["over"]])

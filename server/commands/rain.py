@@ -1,0 +1,60 @@
+"""Rain on its way to the sender's wallet, with those it is to fall on."""
+
+from typing import Final
+
+from actors.runtime.node import Node
+from actors.wallet import commands
+from actors.wallet.rain import MAX_RECEIVERS
+from actors.wallet.rules import WALLET
+from protocol.commands.rain import StartRain
+from protocol.errors import NOT_FOUND, Failure
+from server.activity import Activity
+from server.budget import Budgets, Clock
+from server.caller import Caller
+from server.reply import Answer
+from server.router import Handler
+
+# A rain tells everybody in a room, and is up to fifty rows and as many again of who receives:
+# one in ten seconds for each player, and a few at once. More: `rate_limited`.
+RAINS_PER_SECOND: Final = 0.1
+RAINS_AT_ONCE: Final = 3
+# Rooms of one player alone.
+_PRIVATE: Final = "user:"
+
+
+class RainCommands:
+    """The handler of `rain:start`."""
+
+    def __init__(self, node: Node, activity: Activity, clock_s: Clock) -> None:
+        self._node = node
+        self._activity = activity
+        self._budgets = Budgets(RAINS_PER_SECOND, RAINS_AT_ONCE, clock_s)
+        self._clock_s = clock_s
+
+    def handlers(self, _work: object) -> dict[str, Handler]:
+        """All of them, by name."""
+        return {"rain:start": self._start}
+
+    def _start(self, caller: Caller, command: StartRain, answer: Answer) -> None:
+        assert caller.identity is not None
+        try:
+            self._budgets.of(caller.user_id).take(1, self._clock_s())
+            if command.room.startswith(_PRIVATE):
+                raise Failure(NOT_FOUND, room=command.room)
+        except Failure as failure:
+            answer.reject(failure)
+            return
+        # Also where nobody is there: the wallet knows whether this request was made before.
+        to = self._activity.active(
+            command.room, command.minutes * 60, MAX_RECEIVERS, without=caller.user_id
+        )
+        start = commands.StartRain(
+            to,
+            command.room,
+            command.minutes,
+            caller.identity.username,
+            command.currency,
+            command.amount,
+            command.request_id,
+        )
+        self._node.send(WALLET, caller.user_id, start, answer)
