@@ -9,13 +9,13 @@ from server.cli_audit import audit
 from server.cli_bench import bench
 from server.cli_run import run, settings_or_exit
 from server.cli_user import token, user
-from server.cli_verify import verify
 from server.cli_wallet import wallet
 from server.serve import database
 from server.serve import serve as serve_node
 from server.settings import Settings
 from storage.migrate import migrate as apply_migrations
 
+from server.verify.group import verify
 # As in pyproject.toml, which is not at hand where the packages run without being installed.
 VERSION: Final = "0.1.0"
 

@@ -19,7 +19,6 @@ class Verified(msgspec.Struct, frozen=True):
     """What the seeds say. `roll` is in hundredths; the rest is None where nothing asked for it."""
 
     roll: int
-    server_seed_hash: str
     won: bool | None = None
     payout_minor: int | None = None
 
@@ -33,9 +32,8 @@ def verify(
         ValueError: The target leaves no way to win, or no way to lose.
     """
     outcome = odds.roll(fairness.first_word(server_seed, client_seed, nonce))
-    commitment = fairness.seed_hash(server_seed)
     if choice is None:
-        return Verified(outcome, commitment)
+        return Verified(outcome)
     winning = odds.winning_outcomes(choice.target, choice.direction)
     if not 0 < winning < odds.OUTCOMES:
         raise ValueError("the target leaves no way to win, or no way to lose")
@@ -43,4 +41,4 @@ def verify(
     payout_minor = None
     if choice.stake_minor is not None:
         payout_minor = odds.payout(choice.stake_minor, winning) if won else 0
-    return Verified(outcome, commitment, won, payout_minor)
+    return Verified(outcome, won, payout_minor)

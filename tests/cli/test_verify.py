@@ -1,4 +1,4 @@
-"""`pitboss verify dice`: exact numbers, clear refusals, no server."""
+"""`pitboss verify`: exact numbers, clear refusals, no server."""
 
 import hashlib
 import hmac

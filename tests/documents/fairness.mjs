@@ -18,7 +18,7 @@ async function attempt(work) {
 }
 
 const work = {
-  hash: ({ server_seed }) => page.seedHash(server_seed),
+  hash: ({ server_seed }) => page.hashOf(server_seed),
   words: async ({ server_seed, client_seed, nonce, count }) =>
     (await page.draw(server_seed, client_seed, nonce, count)).words,
   bet: ({ game, texts }) =>

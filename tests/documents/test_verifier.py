@@ -12,12 +12,15 @@ import pytest
 
 from actors import fairness
 from actors.dice import odds
+from actors.mines import odds as mines_odds
 from protocol.bounds import MAX_MINOR
 from protocol.catalogue import COMMANDS
 from protocol.commands.dice import Direction
 from server.documents import examples, verifier
+from tests import vectors
 from tests.documents.test_reference import Structure, inline
 from tests.support.node import NodeClient
+from tests.unit.test_verify import hundredths
 
 SCRIPT = Path(__file__).with_name("fairness.mjs")
 BETS = 2_000
@@ -141,6 +144,91 @@ async def test_what_cannot_be_computed_is_named(
     assert answers == [{"invalid": invalid}]
 
 
+@pytest.mark.parametrize("game", vectors.cases())
+async def test_the_page_computes_every_vector(page: Page, game: str) -> None:
+    cases = vectors.cases()[game]
+    answers = await page.ask(
+        [{"ask": "bet", "game": game, "texts": _texts(case["given"])} for case in cases]
+    )
+    for case, answer in zip(cases, answers, strict=True):
+        expected = case["expected"]
+        result = expected["result"]
+        assert answer["result"] == (", ".join(map(str, result)) if game == "mines" else result)
+        assert answer["payout"] == str(expected["payout"])
+        assert answer.get("won", answer["outcome"].get("won")) == expected.get("won")
+        assert answer["outcome"].get("bucket") == expected.get("bucket")
+        assert [check["passed"] for check in answer["checks"]] == [True] * (game == "crash")
+
+
+@pytest.mark.parametrize("game", ["limbo", "plinko", "mines", "crash"])
+async def test_the_result_needs_no_choice(page: Page, game: str) -> None:
+    case = vectors.cases()[game][0]
+    choices = {"target", "stake", "picked", "cashout", "hash_before"}
+    needed = {name: value for name, value in case["given"].items() if name not in choices}
+    (answer,) = await page.ask([{"ask": "bet", "game": game, "texts": _texts(needed)}])
+    whole = case["expected"]["result"]
+    assert answer["result"] == (", ".join(map(str, whole)) if game == "mines" else whole)
+    assert answer["payout"] is None
+
+
+@pytest.mark.parametrize(
+    ("game", "change", "invalid"),
+    [
+        ("limbo", {"target": "100"}, "target"),
+        ("limbo", {"target": "100000001"}, "target"),
+        ("limbo", {"target": "2.5"}, "target"),
+        ("plinko", {"rows": "7"}, "rows"),
+        ("plinko", {"rows": ""}, "rows"),
+        ("plinko", {"risk": "extreme"}, "risk"),
+        ("mines", {"mines": "0"}, "mines"),
+        ("mines", {"mines": "25"}, "mines"),
+        ("mines", {"picked": "25"}, "picked"),
+        ("mines", {"picked": "1,,2"}, "picked"),
+        ("mines", {"picked": "-1"}, "picked"),
+        ("crash", {"hash": ""}, "hash"),
+        ("crash", {"public_seed": ""}, "public_seed"),
+        ("crash", {"cashout": "100"}, "cashout"),
+        ("crash", {"edge_percent": "100"}, "edge_percent"),
+        ("crash", {"position": "0"}, "position"),
+    ],
+)
+async def test_what_no_game_can_have_is_named(
+    page: Page, game: str, change: dict[str, str], invalid: str
+) -> None:
+    texts = _texts(vectors.cases()[game][0]["given"]) | change
+    answers = await page.ask([{"ask": "bet", "game": game, "texts": texts}])
+    assert answers == [{"invalid": invalid}]
+
+
+async def test_picks_that_no_game_can_have_are_named(page: Page) -> None:
+    case = vectors.cases()["mines"][1]
+    mined, safe = case["expected"]["result"][0], case["given"]["picked"][0]
+    texts = [
+        _texts(case["given"]) | {"picked": picked}
+        for picked in (f"{safe},{safe}", f"{mined},{safe}")
+    ]
+    answers = await page.ask([{"ask": "bet", "game": "mines", "texts": one} for one in texts])
+    assert answers == [{"invalid": "picked"}] * 2
+
+
+async def test_rounds_are_hashed_down_to_the_terminal_hash(page: Page) -> None:
+    given = vectors.cases()["crash"][0]["given"]
+    terminal = fairness.seed_hash(fairness.seed_hash(given["hash_before"]))
+    asked = [
+        given | {"terminal_hash": terminal.upper(), "position": 3},
+        given | {"terminal_hash": terminal, "position": 2},
+        given | {"terminal_hash": terminal, "position": 10_001},
+        given | {"hash_before": terminal},
+    ]
+    answers = await page.ask(
+        [{"ask": "bet", "game": "crash", "texts": _texts(one)} for one in asked]
+    )
+    passed = [[check["passed"] for check in answer["checks"]] for answer in answers]
+    assert passed == [[True, True], [True, False], [True], [False]]
+    # A browser would take seconds: the command that does it is named instead.
+    assert any("--terminal-hash" in step["value"] for step in answers[2]["steps"])
+
+
 async def test_a_pasted_bet_is_checked_against_what_the_server_said(page: Page) -> None:
     honest = examples.answer(COMMANDS["bet:get"])
     record = honest["data"]
@@ -156,6 +244,87 @@ async def test_a_pasted_bet_is_checked_against_what_the_server_said(page: Page) 
     assert all(len(checks) == len(("hash", "roll", "won", "payout")) for checks in answers)
 
 
+def record_of(game: str, case: vectors.Case) -> dict[str, Any]:
+    """A bet as `bet:get` answers it once its seed is revealed."""
+    given, expected = case["given"], case["expected"]
+    chosen = {"limbo": ("target",), "plinko": ("rows", "risk"), "mines": ("mines",)}[game]
+    result = expected["result"]
+    outcome: dict[str, Any] = {}
+    match game:
+        case "limbo":
+            outcome = {"result": hundredths(result), "won": expected["won"]}
+        case "plinko":
+            outcome = {"bucket": expected["bucket"], "multiplier": hundredths(result)}
+        case "mines":
+            picks = len(given["picked"])
+            won = mines_odds.multiplier(given["mines"], picks) if expected["won"] else 0
+            last = "cleared" if picks == 25 - given["mines"] else "cashout"
+            ended = last if expected["won"] else "mine"
+            outcome = {
+                "mines": result, "picked": given["picked"], "multiplier": won, "ended": ended
+            }  # fmt: skip
+    seeded = {name: given[name] for name in ("server_seed", "client_seed", "nonce", "stake")}
+    return {
+        **seeded,
+        "game": game,
+        "server_seed_hash": fairness.seed_hash(given["server_seed"]),
+        "parameters": {name: given[name] for name in chosen},
+        "outcome": outcome,
+        "payout": expected["payout"],
+    }
+
+
+@pytest.mark.parametrize("game", ["limbo", "plinko", "mines"])
+async def test_pasted_bets_of_every_game_are_checked(page: Page, game: str) -> None:
+    honest = [record_of(game, case) for case in vectors.cases()[game]]
+    lies = [
+        honest[0] | {"payout": honest[0]["payout"] + 1},
+        honest[0] | {"nonce": honest[0]["nonce"] + 1},
+        honest[0] | {"server_seed_hash": fairness.seed_hash("another")},
+        *(
+            honest[0] | {"outcome": honest[0]["outcome"] | {name: 7}}
+            for name in honest[0]["outcome"]
+            if name not in {"picked", "ended"}
+        ),
+    ]
+    answers = await page.ask([{"ask": "pasted", "text": json.dumps(bet)} for bet in honest + lies])
+    assert [all(checks) for checks in answers] == [True] * len(honest) + [False] * len(lies)
+    # The hash, everything of the outcome that the seeds tell, and the payout.
+    for record, checks in zip(honest, answers, strict=False):
+        untold = record["outcome"].get("ended") == "cashout"
+        assert len(checks) == 1 + len(record["outcome"]) - untold + 1
+
+
+async def test_a_lost_game_of_mines_did_not_end_otherwise(page: Page) -> None:
+    lost = record_of("mines", vectors.cases()["mines"][2])
+    assert lost["outcome"]["ended"] == "mine"
+    lie = lost | {"outcome": lost["outcome"] | {"ended": "cashout"}}
+    (checks,) = await page.ask([{"ask": "pasted", "text": json.dumps(lie)}])
+    assert checks.count(False) == 1
+
+
+async def test_pasted_rounds_are_checked(page: Page) -> None:
+    rounds = [
+        {
+            "round_id": "1-5",
+            "bust": hundredths(case["expected"]["result"]),
+            "hash": case["given"]["hash"],
+            "public_seed": case["given"]["public_seed"],
+            "terminal_hash": fairness.seed_hash(case["given"]["hash_before"]),
+            "position": 2,
+        }
+        for case in vectors.cases()["crash"]
+    ]
+    lies = [
+        rounds[0] | {"bust": rounds[0]["bust"] + 1},
+        rounds[0] | {"hash": rounds[1]["hash"]},
+        rounds[0] | {"terminal_hash": rounds[1]["terminal_hash"]},
+    ]
+    answers = await page.ask([{"ask": "pasted", "text": json.dumps(one)} for one in rounds + lies])
+    assert answers[: len(rounds)] == [[True, True]] * len(rounds)
+    assert all(not all(checks) for checks in answers[len(rounds) :])
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -165,6 +334,7 @@ async def test_a_pasted_bet_is_checked_against_what_the_server_said(page: Page) 
         "7",
         '{"game": "constructor"}',
         '{"game": "dice", "server_seed": null}',
+        '{"game": "crash", "outcome": {"round": "1-5"}}',
     ],
 )
 async def test_what_is_not_a_revealed_bet_is_refused(page: Page, text: str) -> None:
@@ -192,4 +362,7 @@ def test_the_page_says_what_to_do_without_cryptography() -> None:
 
 
 def _texts(bet: dict[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in bet.items()}
+    return {
+        name: ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in bet.items()
+    }

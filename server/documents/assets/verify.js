@@ -67,7 +67,7 @@ function show(computed) {
   for (const field of form.elements) field.removeAttribute("aria-invalid");
   element("complaint").textContent = "";
   element("value").textContent = computed.result;
-  const { won } = computed.outcome;
+  const won = computed.won ?? computed.outcome.won;
   const verdict = won === undefined ? "" : won ? "Won" : "Lost";
   const payout = computed.payout === null ? "" : `, payout ${computed.payout} minor units`;
   element("verdict").textContent = verdict + payout;
@@ -126,7 +126,7 @@ function start() {
   element("inputs").addEventListener("input", () => { claim = null; update(); });
   pasted.addEventListener("input", paste);
   if (pasted.value) paste();
-  else if (given.server_seed !== undefined) update();
+  else if ((given.server_seed ?? given.hash) !== undefined) update();
 }
 
 if (available()) start();

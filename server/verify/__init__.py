@@ -1,0 +1,1 @@
+"""`pitboss verify`: bets and rounds computed again, one file for each game."""
