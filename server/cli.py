@@ -7,15 +7,17 @@ import click
 
 from server.cli_audit import audit
 from server.cli_bench import bench
+from server.cli_crash import crash
 from server.cli_run import run, settings_or_exit
+from server.cli_seeds import seeds
 from server.cli_user import token, user
 from server.cli_wallet import wallet
 from server.serve import database
 from server.serve import serve as serve_node
 from server.settings import Settings
+from server.verify.group import verify
 from storage.migrate import migrate as apply_migrations
 
-from server.verify.group import verify
 # As in pyproject.toml, which is not at hand where the packages run without being installed.
 VERSION: Final = "0.1.0"
 
@@ -57,5 +59,5 @@ async def _migrate(settings: Settings) -> list[str]:
         return await apply_migrations(postgres.dsn)
 
 
-for command in (token, user, wallet, verify, audit, bench):
+for command in (token, user, wallet, verify, audit, crash, seeds, bench):
     main.add_command(command)

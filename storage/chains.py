@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -98,20 +98,26 @@ async def begin_chain(
     Raises:
         ChainError: The one that was begun has another length.
     """
-    chain_id = None
-    # Between the two, another process may have begun one, or come to its end.
-    while chain_id is None:
-        chain_id = await connection.fetchval(_UNFINISHED, table_id)
-        if chain_id is None:
-            new = length or DEFAULT_LENGTH
-            chain_id = await _insert_chain(connection, vault, table_id, new, at_ms)
-    chain = await find_chain(connection, chain_id)
+    chain = await _unfinished(connection, vault, table_id, length or DEFAULT_LENGTH, at_ms)
     if length not in {None, chain.length}:
         raise ChainError(
             f"Chain {chain.id} of table {table_id} was begun with {chain.length} rounds and is not"
             f" finished: go on with --length {chain.length}."
         )
     return chain
+
+
+async def _unfinished(
+    connection: asyncpg.Connection, vault: Vault, table_id: int, length: int, at_ms: int
+) -> ChainRow:
+    """The chain of a table that is not made to its end yet, or a new one of this length."""
+    chain_id = None
+    # Between the two, another process may have begun one, or come to its end.
+    while chain_id is None:
+        chain_id = await connection.fetchval(_UNFINISHED, table_id)
+        if chain_id is None:
+            chain_id = await _insert_chain(connection, vault, table_id, length, at_ms)
+    return await find_chain(connection, chain_id)
 
 
 async def _insert_chain(
@@ -129,7 +135,7 @@ async def _insert_chain(
 
 async def make_chain(
     connection: asyncpg.Connection, vault: Vault, chain: ChainRow
-) -> AsyncIterator[int]:
+) -> AsyncGenerator[int, None]:
     """Make a chain to its end, from the lowest link there is; yields how many rounds are made.
 
     It may be stopped or killed at any point and begun again.
@@ -207,15 +213,16 @@ async def ensure_trial_chain(
     vault: Vault,
     table_id: int,
     at_ms: int,
-    length: int | None = None,
+    length: int = DEFAULT_LENGTH,
 ) -> None:
     """Give a table that has nothing to play a chain whose public seed is random, for trying out.
 
+    One that was begun is finished, whatever its length; otherwise it has this one.
     Nobody has published its terminal hash before there was a public seed, so its rounds prove less.
     """
     if await connection.fetchval(_IS_PLAYABLE, table_id):
         return
-    chain = await begin_chain(connection, vault, table_id, length, at_ms)
+    chain = await _unfinished(connection, vault, table_id, length, at_ms)
     async for _ in make_chain(connection, vault, chain):
         pass
     # Another node may have been faster, and its public seed is as good.
@@ -224,7 +231,7 @@ async def ensure_trial_chain(
 
 async def check_chain(
     connection: asyncpg.Connection, vault: Vault, chain: ChainRow
-) -> AsyncIterator[int]:
+) -> AsyncGenerator[int, None]:
     """Compute a chain again from its last hash; yields how many rounds are found right so far.
 
     Raises:

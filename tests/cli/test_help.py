@@ -10,7 +10,18 @@ import pytest
 from server.cli import VERSION, main
 from tests.cli.conftest import Pitboss
 
-NOUNS = {"serve", "migrate", "token", "user", "wallet", "verify", "audit", "bench"}
+NOUNS = {
+    "serve",
+    "migrate",
+    "token",
+    "user",
+    "wallet",
+    "verify",
+    "audit",
+    "crash",
+    "seeds",
+    "bench",
+}
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -56,6 +67,8 @@ def test_the_version_is_the_project_s(nowhere: Pitboss) -> None:
         ("wallet", "show", "alice"),
         ("wallet", "deposit", "alice", "1", "USD"),
         ("audit",),
+        ("crash", "chain", "new"),
+        ("seeds", "reseal"),
     ],
     ids=" ".join,
 )

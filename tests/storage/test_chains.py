@@ -186,7 +186,7 @@ async def test_a_trial_chain_is_for_tables_that_have_none(connection: asyncpg.Co
 
 async def test_a_trial_chain_goes_on_with_what_was_begun(connection: asyncpg.Connection) -> None:
     begun = await chains.begin_chain(connection, VAULT, TABLE, 2_500, NOW)
-    await chains.ensure_trial_chain(connection, VAULT, TABLE, NOW)
+    await chains.ensure_trial_chain(connection, VAULT, TABLE, NOW, LENGTH)
 
     (read,) = await chains.read_chain(connection, VAULT, TABLE)
     assert (read.chain_id, read.length) == (begun.id, 2_500)
