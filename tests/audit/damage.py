@@ -73,7 +73,7 @@ DAMAGE = [
     ),
     harm(
         "a hold that nobody opened",
-        "held books snapshot",
+        "held kind books snapshot",
         "update wallet_entries set held_delta = 5, held_after = 5 where wallet_id = 4 and seq = 3",
     ),
     harm(

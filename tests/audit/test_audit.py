@@ -113,7 +113,7 @@ async def test_findings_are_bounded_and_say_that_there_are_more(database_url: st
 
 
 async def test_message_ids_in_sql_are_those_of_the_protocol(database_url: str) -> None:
-    edges = [1, 2, 4_095, 4_096, 2**48, 2**59 + 12_345, 2**60 - 1]
+    edges = [1, 2, 4_095, 4_096, 2**48, 2**58 + 12_345, 2**59 - 1]
     connection = await asyncpg.connect(database_url)
     made = message_id_sql("$1::bigint", "$2::bigint")
     wallet_id, seq = origin_sql("$1::uuid")

@@ -53,9 +53,9 @@ async def forget(house: House, *, snapshots: bool) -> None:
         while not house.pitboss.node.passivate(-1, 1_000):
             await asyncio.sleep(0.01)
     if snapshots:
-        await house.pitboss.storage.store.flush_snapshots()
+        await house.pitboss.storage.wallets.flush_snapshots()
     else:
-        house.pitboss.storage.store._snapshots.clear()
+        house.pitboss.storage.wallets._snapshots.clear()
         await house.pool.execute("delete from wallet_snapshots")
 
 
@@ -64,7 +64,9 @@ class TestAGame:
 
     async def test_is_played_over_sockets_and_told_as_one_bet(self, house: House) -> None:
         ann, seat = await player(house)
+        other = await ann.connect()
         started = await begin(seat)
+        await other.hear("wallet:updated", held=STAKE)
         bad = mined(house, ann, started["nonce"], 3)
         good = [tile for tile in range(25) if tile not in bad]
         for tile in good[:2]:
@@ -79,7 +81,7 @@ class TestAGame:
         assert over["balance"]["held"] == 0
         assert over["balance"]["available"] == 100_000 - STAKE + 1_285
         assert (await seat.ok("mines:state"))["games"] == []
-        await seat.hear("wallet:updated", held=0, seq=over["balance"]["seq"])
+        await other.hear("wallet:updated", held=0, seq=over["balance"]["seq"])
 
     async def test_is_played_over_http(self, house: House) -> None:
         ann = await house.guest()
@@ -235,7 +237,7 @@ class TestAWalletReadBack:
         assert (await seat.ok("mines:state"))["games"] == []
         assert await seat.ok("mines:cashout", out) == over
         storage = house.pitboss.storage
-        await storage.store.flush_snapshots()
+        await storage.wallets.flush_snapshots()
         assert (await audit(database_url, storage.vault)).findings == []
 
     async def test_a_cash_out_older_than_the_remembered_ids_is_answered_once_more(
@@ -297,11 +299,11 @@ async def test_no_hold_ends_twice_in_storage(house: House) -> None:
     started = await begin(seat)
     bad = mined(house, ann, started["nonce"], 3)
     await seat.ok("mines:reveal", pick(bad[0]))
-    with pytest.raises(asyncpg.UniqueViolationError, match="_hold_idx|ending"):
+    with pytest.raises(asyncpg.UniqueViolationError, match="hold"):
         await house.pool.execute(
             "insert into wallet_entries select wallet_id, seq + 1, currency, kind, available_delta,"
-            " held_delta, available_after, held_after, counterparty, gen_random_uuid(), at_ms, game,"
-            " stake, payout, pair, nonce, parameters, outcome, hold"
+            " held_delta, available_after, held_after, counterparty, gen_random_uuid(), at_ms,"
+            " game, stake, payout, pair, nonce, parameters, outcome, hold"
             " from wallet_entries where wallet_id = $1 and kind = 'settle'",
             ann.user_id,
         )

@@ -14,6 +14,7 @@ from actors.wallet.facts import (
     BET,
     DEPOSIT,
     FAUCET,
+    HOLD,
     TIP_RECEIVED,
     TIP_REFUSED,
     TIP_RETURNED,
@@ -22,9 +23,12 @@ from actors.wallet.facts import (
     Entry,
     SeedPairIssued,
 )
-from actors.wallet.state import WalletState, apply
+from actors.wallet.state import Hold, WalletState, apply
 from protocol.bounds import MAX_MINOR, MAX_RECENT_REQUESTS
 from protocol.commands.dice import Direction, RollDice
+from protocol.commands.limbo import PlayLimbo
+from protocol.commands.mines import CashOutMines, RevealTile, StartMines
+from protocol.commands.plinko import DropPlinko
 from protocol.commands.seed import GetSeed, RotateSeed, SetClientSeed
 from protocol.commands.wallet import GetWallet
 from protocol.errors import REQUEST_MISMATCH
@@ -39,8 +43,10 @@ AMOUNTS = st.integers(1, 1_000) | st.integers(MAX_MINOR - 1_000, MAX_MINOR)
 def state_of(state: WalletState) -> tuple[Any, ...]:
     """All that a wallet is, to compare."""
     balances = {code: (b.available, b.held) for code, b in state.balances.items()}
+    holds = {seq: repr(hold) for seq, hold in state.holds.items()}
     pair = (state.pair, state.pair_number, state.nonce)
-    return (state.wallet_id, state.seq, balances, pair, list(state.recent)[-MAX_RECENT_REQUESTS:])
+    recent = list(state.recent)[-MAX_RECENT_REQUESTS:]
+    return (state.wallet_id, state.seq, balances, holds, pair, recent)
 
 
 class Ledger(RuleBasedStateMachine):
@@ -118,6 +124,46 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(
         who=PLAYERS,
+        code=CURRENCIES,
+        stake=AMOUNTS,
+        reach=st.integers(100, 300) | st.integers(0, 10**8 + 1),
+    )
+    def limbo(self, who: int, code: str, stake: int, reach: int) -> None:
+        self.tell(who, PlayLimbo(stake, code, reach, self.next_request()))
+
+    @rule(
+        who=PLAYERS,
+        code=CURRENCIES,
+        stake=AMOUNTS,
+        rows=st.integers(7, 17),
+        risk=st.sampled_from(["low", "medium", "high", "none"]),
+    )
+    def drop(self, who: int, code: str, stake: int, rows: int, risk: str) -> None:
+        self.tell(who, DropPlinko(stake, code, rows, risk, self.next_request()))
+
+    @rule(who=PLAYERS, code=CURRENCIES, stake=AMOUNTS, mines=st.integers(1, 24))
+    def start_mines(self, who: int, code: str, stake: int, mines: int) -> None:
+        self.tell(who, StartMines(stake, code, mines, self.next_request()))
+
+    @precondition(lambda self: self.games())
+    @rule(data=st.data(), tile=st.integers(0, 24))
+    def pick(self, data: st.DataObject, tile: int) -> None:
+        who, hold = data.draw(st.sampled_from(self.games()))
+        self.tell(who, RevealTile(hold.currency, tile, self.next_request()))
+
+    @precondition(lambda self: self.games())
+    @rule(data=st.data())
+    def cash_out(self, data: st.DataObject) -> None:
+        who, hold = data.draw(st.sampled_from(self.games()))
+        self.tell(who, CashOutMines(hold.currency, self.next_request()))
+
+    def games(self) -> list[tuple[int, Hold]]:
+        """Who has which games open."""
+        states = self.wallets.states.items()
+        return [(who, hold) for who, state in states for hold in state.holds.values()]
+
+    @rule(
+        who=PLAYERS,
         command=st.sampled_from(
             [GetSeed(), GetWallet(), RotateSeed(), RotateSeed("new"), SetClientSeed("other")]
         ),
@@ -174,7 +220,16 @@ class Ledger(RuleBasedStateMachine):
         for state in self.wallets.states.values():
             for balance in state.balances.values():
                 assert 0 <= balance.available <= MAX_MINOR
-                assert balance.held == 0
+                assert 0 <= balance.held <= MAX_MINOR
+
+    @invariant()
+    def open_games_hold_what_is_held(self) -> None:
+        for state in self.wallets.states.values():
+            held: Counter[str] = Counter()
+            for hold in state.holds.values():
+                held[hold.currency] += hold.stake_minor
+            assert +held == +Counter({c: b.held for c, b in state.balances.items()})
+            assert all(hold.pair == state.pair_number for hold in state.holds.values())
 
     @invariant()
     def money_is_conserved(self) -> None:
@@ -192,15 +247,21 @@ class Ledger(RuleBasedStateMachine):
                 expected[entry.currency] += entry.available_delta
             elif entry.bet is not None:
                 expected[entry.currency] += entry.bet.payout_minor - entry.bet.stake_minor
+            elif entry.step is not None and entry.step.payout_minor is not None:
+                assert entry.step.stake_minor is not None
+                expected[entry.currency] += entry.step.payout_minor - entry.step.stake_minor
         assert {k: v for k, v in exists.items() if v} == {k: v for k, v in expected.items() if v}
 
     @invariant()
     def rows_continue_their_predecessors(self) -> None:
         for wallet_id in self.wallets.states:
             after: Counter[str] = Counter()
+            held: Counter[str] = Counter()
             for seq, entry in enumerate(self.wallets.entries(wallet_id), start=1):
                 after[entry.currency] += entry.available_delta
+                held[entry.currency] += entry.held_delta
                 assert (entry.seq, entry.available_after) == (seq, after[entry.currency])
+                assert entry.held_after == held[entry.currency]
                 assert (entry.kind == BET) is (entry.bet is not None)
                 assert (entry.kind in {TIP_SENT, TIP_RECEIVED, TIP_REFUSED, TIP_RETURNED}) is (
                     entry.counterparty in {1, 2, 3}
@@ -215,10 +276,11 @@ class Ledger(RuleBasedStateMachine):
                 if type(fact) is SeedPairIssued:
                     server_seed = seeds[fact.pair.number] = fact.pair.server_seed
                     assert fact.pair.first_nonce == drawn.setdefault(server_seed, 0)
-                elif fact.bet is not None:
-                    assert fact.bet.pair == max(seeds)
-                    assert fact.bet.nonce == drawn[seeds[fact.bet.pair]]
-                    drawn[seeds[fact.bet.pair]] += 1
+                elif fact.bet is not None or fact.kind == HOLD:
+                    play = fact.bet or fact.step
+                    assert play.pair == max(seeds)
+                    assert play.nonce == drawn[seeds[play.pair]]
+                    drawn[seeds[play.pair]] += 1
 
     @invariant()
     def facts_alone_make_the_state(self) -> None:

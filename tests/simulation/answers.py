@@ -1,16 +1,23 @@
 """Every answer and every push is held against the committed rows in the moment it is given."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from actors.decision import Push
 from actors.wallet.commands import Adjust, SendTip
 from actors.wallet.facts import Entry
-from protocol.commands.dice import DiceResult, RollDice
+from protocol.commands.dice import RollDice
+from protocol.commands.limbo import PlayLimbo
+from protocol.commands.mines import CashOutMines, MinesGames, RevealTile, StartMines
+from protocol.commands.plinko import DropPlinko
 from protocol.commands.seed import CurrentSeed, Rotated
 from protocol.commands.wallet import BalanceOf, Moved, Wallet, WalletUpdated
 from protocol.errors import Failure
+from tests.simulation import mines
 from tests.simulation.books import Books
 from tests.simulation.call import Call
 
@@ -24,7 +31,20 @@ EXPECTED_REFUSALS = {
     "stake_too_large",
     "profit_too_large",
     "target_out_of_range",
+    "unknown_board",
     "malformed",
+    "seed_in_use",
+    "tile_revealed",
+    "no_open_game",
+    "game_open",
+    "nothing_picked",
+}
+# What the state of a game refuses, and whether one was open then.
+GAME_REFUSALS = {
+    "tile_revealed": True,
+    "no_open_game": False,
+    "game_open": True,
+    "nothing_picked": True,
 }
 TEMPORARY_REFUSALS = {"overloaded", "storage_unavailable", "draining", "evicted"}
 
@@ -35,15 +55,28 @@ def content(command: Any) -> tuple[Any, ...]:
         return (command.kind, command.currency, command.amount_minor, command.operator)
     if isinstance(command, SendTip):
         return ("tip_sent", command.currency, command.amount_minor, command.to)
-    assert isinstance(command, RollDice)
-    chosen = f'"target":{command.target},"direction":"{command.direction.value}"'
-    return ("bet", command.currency, command.stake, "{" + chosen + "}")
+    if isinstance(command, RollDice):
+        game, chosen = "dice", f'"target":{command.target},"direction":"{command.direction.value}"'
+    elif isinstance(command, PlayLimbo):
+        game, chosen = "limbo", f'"target":{command.target}'
+    elif isinstance(command, StartMines):
+        return ("start", command.currency, command.stake, command.mines)
+    elif isinstance(command, RevealTile):
+        return ("pick", command.currency, command.tile)
+    elif isinstance(command, CashOutMines):
+        return ("cash out", command.currency)
+    else:
+        assert isinstance(command, DropPlinko)
+        game, chosen = "plinko", f'"rows":{command.rows},"risk":"{command.risk}"'
+    return (game, command.currency, command.stake, "{" + chosen + "}")
 
 
 def content_of(row: Entry) -> tuple[Any, ...]:
     """The same, as a row says it."""
     if row.bet is not None:
-        return (row.kind, row.currency, row.bet.stake_minor, row.bet.parameters)
+        return (row.bet.game, row.currency, row.bet.stake_minor, row.bet.parameters)
+    if row.step is not None:
+        return mines.content_of(row)
     return (row.kind, row.currency, abs(row.available_delta), row.counterparty)
 
 
@@ -72,6 +105,8 @@ class Answers:
             problem = self._done(call, outcome)
         elif isinstance(outcome, Wallet):
             problem = self._read(call, outcome)
+        elif isinstance(outcome, MinesGames):
+            problem = self._games(call, outcome)
         else:
             problem = self._seeds(call, outcome)
         if problem:
@@ -84,36 +119,57 @@ class Answers:
         if content(call.command) != content_of(row):
             return f"the answer to something else, {row}"
         balance = BalanceOf(row.currency, row.available_after, row.held_after, row.seq)
-        bet = row.bet
-        expected: Moved | DiceResult
-        if bet is None:
+        bet, step = row.bet, row.step
+        if step is not None:
+            outcome = msgspec.to_builtins(outcome)
+            game = self._books.games[row.wallet_id][step.hold or row.seq]
+            expected: Any = game.answer(row)
+        elif bet is None:
             expected = Moved(row.seq, row.kind, abs(row.available_delta), balance)
         else:
-            expected = DiceResult(
-                bet_id=f"{row.wallet_id}-{row.seq}",
-                roll=outcome.roll,  # the books have checked that outcome and payout are true
-                won=bet.payout_minor > 0,
-                target=call.command.target,
-                direction=call.command.direction,
-                currency=row.currency,
-                stake=bet.stake_minor,
-                payout=bet.payout_minor,
-                pair=bet.pair,
-                nonce=bet.nonce,
-                balance=balance,
-            )
-            if f'"roll":{outcome.roll},' not in bet.outcome:
-                return f"another roll than in {row}"
+            outcome = msgspec.to_builtins(outcome)
+            expected = {
+                "game": bet.game,
+                "bet_id": f"{row.wallet_id}-{row.seq}",
+                "currency": row.currency,
+                "stake": bet.stake_minor,
+                "payout": bet.payout_minor,
+                "pair": bet.pair,
+                "nonce": bet.nonce,
+                "balance": msgspec.to_builtins(balance),
+                # The books have checked that outcome and payout are true.
+                **json.loads(bet.parameters),
+                **json.loads(bet.outcome),
+            }
         return None if outcome == expected else f"the row says {expected}"
 
     def _read(self, call: Call, outcome: Wallet) -> str | None:
         if not self._fresh_from(call) <= outcome.seq <= self._books.seq(call.wallet_id):
             return f"rows {self._fresh_from(call)} to {self._books.seq(call.wallet_id)} stand"
         balances = self._books.balances_at(call.wallet_id, outcome.seq)
+        held = self._books.held_at(call.wallet_id, outcome.seq)
         expected = [
-            BalanceOf(code, amount, 0, outcome.seq) for code, amount in sorted(balances.items())
+            BalanceOf(code, amount, held.get(code, 0), outcome.seq)
+            for code, amount in sorted(balances.items())
         ]
         return None if outcome.balances == expected else f"the rows say {expected}"
+
+    def _games(self, call: Call, outcome: MinesGames) -> str | None:
+        """The games are those of one moment since the call, and tell nothing of their mines."""
+        shown = msgspec.to_builtins(outcome.games)
+        moments = [
+            [
+                game.shown_at(seq)
+                for game in self._books.open_at(call.wallet_id, seq)
+                if call.command.currency in (None, game.currency)
+            ]
+            for seq in self._moments(call)
+        ]
+        return None if shown in moments else f"the rows say one of {moments}"
+
+    def _moments(self, call: Call) -> range:
+        """The rows that an answer may rest on."""
+        return range(self._fresh_from(call), self._books.seq(call.wallet_id) + 1)
 
     def _fresh_from(self, call: Call) -> int:
         """The oldest row an answer may rest on: any, if the process has lost its shards unnoticed.
@@ -174,13 +230,32 @@ class Answers:
                 return f"the row is {row}"
         elif code == "insufficient_balance":
             return self._insufficient(call, failure)
+        elif code in GAME_REFUSALS:
+            return self._refused_by_game(call, failure, row)
+        elif code == "seed_in_use":
+            was_open = [seq for seq in self._moments(call) if self._open(call, seq, None)]
+            return None if was_open else "no game was open since the call"
         return None
+
+    def _refused_by_game(self, call: Call, failure: Failure, row: Entry | None) -> str | None:
+        # A process that lost its shards unnoticed may have looked before the row was there.
+        if row is not None and call.process.owns(call.wallet_id):
+            return f"it was done, by {row}"
+        wanted = GAME_REFUSALS[failure.kind.code]
+        currency = call.command.currency
+        if not any(self._open(call, seq, currency) is wanted for seq in self._moments(call)):
+            return f"a game was {'not ' * wanted}open all the time since the call"
+        return None
+
+    def _open(self, call: Call, seq: int, currency: str | None) -> bool:
+        games = self._books.open_at(call.wallet_id, seq)
+        return any(currency in (None, game.currency) for game in games)
 
     def _insufficient(self, call: Call, failure: Failure) -> str | None:
         """The balance that the refusal names is one that stood, committed, since the call."""
         stood = {
             self._books.balances_at(call.wallet_id, seq).get(call.command.currency, 0)
-            for seq in range(self._fresh_from(call), self._books.seq(call.wallet_id) + 1)
+            for seq in self._moments(call)
         }
         if failure.details["available"] not in stood:
             return f"only these were ever committed since: {stood}"

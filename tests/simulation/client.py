@@ -10,6 +10,9 @@ import msgspec
 from actors.wallet.commands import Adjust, SendTip
 from protocol.bounds import MAX_MINOR
 from protocol.commands.dice import Direction, RollDice
+from protocol.commands.limbo import PlayLimbo
+from protocol.commands.mines import CashOutMines, GetMines, RevealTile, StartMines
+from protocol.commands.plinko import DropPlinko
 from protocol.commands.seed import GetSeed, RotateSeed, SetClientSeed
 from protocol.commands.wallet import GetWallet
 from protocol.errors import Failure
@@ -84,8 +87,8 @@ class Client:
         return Adjust(kind, currency, amount_minor, OPERATOR, self._request_id())
 
     def _command(self) -> Any:
-        kinds = (self._money, self._tip, self._roll, self._ask, self._nonsense)
-        return self._rng.choices(kinds, (3, 3, 5, 3, 1))[0]()
+        kinds = (self._money, self._tip, self._bet, self._mines, self._ask, self._nonsense)
+        return self._rng.choices(kinds, (3, 3, 5, 4, 3, 1))[0]()
 
     def _money(self) -> Adjust:
         rng = self._rng
@@ -97,6 +100,39 @@ class Client:
     def _tip(self) -> SendTip:
         amount_minor = self._rng.randint(1, 1_500)
         return SendTip(self._somebody(), "USD", amount_minor, self._request_id())
+
+    def _bet(self) -> Any:
+        return self._rng.choice((self._roll, self._limbo, self._drop))()
+
+    def _mines(self) -> Any:
+        """Any step of a game, whether it is open or not."""
+        rng, id_ = self._rng, self._request_id()
+        currency = rng.choice(("USD", "USD", "USD", "BTC"))
+        # One pick among 18 mines with the high stake wins so much that another is not allowed.
+        stake = rng.choice((rng.randint(10, 600), 20_000))
+        start = StartMines(stake, currency, rng.choice((1, 3, 10, 18, 23, 24)), id_)
+        reveal = RevealTile(currency, rng.randrange(rng.choice((4, 25))), id_)
+        steps = (start, reveal, CashOutMines(currency, id_), GetMines(rng.choice((None, currency))))
+        return rng.choices(steps, (3, 4, 2, 1))[0]
+
+    def _limbo(self) -> PlayLimbo:
+        rng = self._rng
+        return PlayLimbo(
+            stake=rng.randint(10, 600),
+            currency="USD",
+            target=rng.choice((100, 101, 150, 500, 10**8, 10**8 + 1, rng.randint(101, 2_000))),
+            request_id=self._request_id(),
+        )
+
+    def _drop(self) -> DropPlinko:
+        rng = self._rng
+        return DropPlinko(
+            stake=rng.randint(10, 600),
+            currency="USD",
+            rows=rng.choice((7, 17, *range(8, 17))),
+            risk=rng.choice(("low", "medium", "high")),
+            request_id=self._request_id(),
+        )
 
     def _roll(self) -> RollDice:
         rng = self._rng
@@ -134,6 +170,10 @@ class Client:
         )
 
     def _changed(self, command: Any) -> Any:
-        if isinstance(command, RollDice):
+        if isinstance(command, RevealTile):
+            return msgspec.structs.replace(command, tile=(command.tile + 1) % 25)
+        if isinstance(command, CashOutMines):
+            return msgspec.structs.replace(command, currency="PLAY")
+        if isinstance(command, RollDice | PlayLimbo | DropPlinko | StartMines):
             return msgspec.structs.replace(command, stake=command.stake + 1)
         return msgspec.structs.replace(command, amount_minor=command.amount_minor + 1)

@@ -6,24 +6,30 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from actors.crash.rules import CRASH, crash_kind
+from actors.crash.stake import RULES as CRASH_STAKES
 from actors.decision import Announcement, Push
 from actors.dice.rules import DICE
 from actors.instant import instant_rule
 from actors.kind import Rule
 from actors.limbo.rules import LIMBO
 from actors.limits import Limits
+from actors.mines.rules import mines_rules
 from actors.plinko.rules import PLINKO
 from actors.runtime.node import Node
 from actors.runtime.ports import Reply
 from actors.runtime.post import Post
-from actors.wallet.rules import wallet_kind
+from actors.wallet.rules import WALLET, wallet_kind
 from protocol.commands.dice import RollDice
 from protocol.commands.limbo import PlayLimbo
 from protocol.commands.plinko import DropPlinko
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
+from server.tables import Tables
 from storage.journal import Journal, Lane, shards_of
+from storage.stores import Stores
 from tests.simulation.call import Call
-from tests.support.memory import MemoryConnector, MemoryOutbox, MemoryStore
+from tests.simulation.tables import caller_of, handlers_of
+from tests.support.memory import MemoryConnector, MemoryOutbox, MemoryStore, MemoryTables
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -37,12 +43,14 @@ GAMES: dict[type, Rule] = {
     RollDice: instant_rule(DICE, LIMITS),
     PlayLimbo: instant_rule(LIMBO, LIMITS),
     DropPlinko: instant_rule(PLINKO, LIMITS),
+    **mines_rules(LIMITS),
+    **CRASH_STAKES,
 }
 
 
-def shard_of(wallet_id: int) -> int:
-    """The shard of a wallet, computed here again."""
-    return (wallet_id + crc32(b"wallet")) % SHARDS
+def shard_of(key: int, kind: str = WALLET) -> int:
+    """The shard of a wallet, or of another actor, computed here again."""
+    return (key + crc32(kind.encode())) % SHARDS
 
 
 class _Unheard:
@@ -85,21 +93,27 @@ class Process:
         self.outbox = MemoryOutbox(world.database, range(SHARDS), storm, world.now_ms)
         self._post = Post(self.outbox)
         self.kind = wallet_kind(GAMES)
+        self.crash = crash_kind(world.tables, ())
+        self.tables = MemoryTables(world.database, storm, lambda table: world.chains[table])
         self.node = Node(
-            [self.kind],
+            [self.kind, self.crash],
             journal,
-            self.store,
+            Stores({WALLET: self.store, CRASH: self.tables}),
             self._post,
             self,
             world.now_ms,
             self._entropy,
-            max_live=plan.max_live,
+            # Tables are live all the time, and the others come and go beside them.
+            max_live=plan.max_live + len(world.tables),
             hydrate_timeout_s=HYDRATE_TIMEOUT_S,
         )
         self._post.bind(self._deliver)
         journal.bind(self.node)
         self._lane_tasks = [self._start(lane.run()) for lane in self.lanes]
-        self._jobs = [self._start(self._sweep()), self._start(self._behind())]
+        self._crash = handlers_of(self.node, world.tables)
+        self._wake = Tables(self.node, world.tables).wake
+        jobs = (self._sweep(), self._behind(), self._keep_tables())
+        self._jobs = [self._start(job) for job in jobs]
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work)
@@ -112,9 +126,9 @@ class Process:
         """Whether clients can reach it."""
         return not self.dead and not self.stopping
 
-    def owns(self, wallet_id: int) -> bool:
-        """Whether a live backend of this process holds the lock of the wallet's shard."""
-        holder = self.world.database.locks.get(shard_of(wallet_id))
+    def owns(self, key: int, kind: str = WALLET) -> bool:
+        """Whether a live backend of this process holds the lock of the actor's shard."""
+        holder = self.world.database.locks.get(shard_of(key, kind))
         return any(writer.backend is holder for writer in self.connector.writers.values())
 
     def send(self, wallet_id: int, command: Any) -> Call:
@@ -123,15 +137,22 @@ class Process:
         self.world.note(f"send {call.number} to {self.number}/{wallet_id}: {command}")
         self.calls.append(call)
         self.world.answers.sent(call)
-        self.node.send("wallet", wallet_id, command, call)
+        handler = self._crash.get(type(command))
+        if handler is None:
+            self.node.send(WALLET, wallet_id, command, call)
+        else:
+            handler(caller_of(wallet_id), command, call)
         return call
 
     def publish(self, push: Announcement, _origin: object | None) -> None:
-        """Check what the rooms are told: wallets tell states."""
-        assert isinstance(push, Push)
-        if not self.dead:
-            self.world.note(f"push {self.number}: {push.data}")
+        """Check what the rooms are told: wallets tell states, tables what happened."""
+        if self.dead:
+            return
+        self.world.note(f"push {self.number}: {push.data}")
+        if isinstance(push, Push):
             self.world.answers.push(self.number, int(push.room.removeprefix("user:")), push)
+        else:
+            self.world.rounds.told(push)
 
     def _deliver(self, kind: str, key: int, body: Any, reply: Reply) -> None:
         """A message goes from actor to actor: it may be lost, late or doubled on the way."""
@@ -160,6 +181,11 @@ class Process:
                 await self._post.sweep()
             except OSError:
                 continue
+
+    async def _keep_tables(self) -> None:
+        while True:
+            self._wake()
+            await asyncio.sleep(self._rng.random())
 
     async def _behind(self) -> None:
         """Delete messages, write snapshots and let idle actors go, at odd times."""
@@ -221,6 +247,20 @@ class Process:
                     read = self._fields(state)
                     if read != live:
                         self.world.fail(f"read back {read}, but live is {live}")
+        for number, actor in self.node._live[CRASH].items():
+            # A table is never idle, as it always has an alarm.
+            if not actor.waits and not actor.pending and self.owns(number, CRASH):
+                self._check_table(actor.state)
+
+    def _check_table(self, live: Any) -> None:
+        number = live.table.number
+        stored = self.tables.stored(number)
+        state = self.crash.restore(number, stored.snapshot)
+        for fact in stored.facts:
+            self.crash.apply(state, fact)
+        if table_fields(state) != table_fields(live):
+            found = f"read back {table_fields(state)}, but live is {table_fields(live)}"
+            self.world.fail(f"table {number}: {found}")
 
     def _fields(self, state: Any) -> dict[str, Any]:
         """All that a wallet is; the words of its seed pair are made of the pair."""
@@ -234,3 +274,13 @@ class Process:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 return task.exception()
         return None
+
+
+def table_fields(state: Any) -> dict[str, Any]:
+    """All that a table is, but for what it keeps for whoever asks and how it was read."""
+    apart = {"round", "shown", "interrupted"}
+    fields = {name: getattr(state, name) for name in type(state).__slots__ if name not in apart}
+    current = state.round
+    if current is not None:
+        fields |= {f"round.{name}": getattr(current, name) for name in type(current).__slots__}
+    return fields

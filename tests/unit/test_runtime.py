@@ -12,7 +12,7 @@ from actors.runtime.alarms import Alarm
 from protocol.bounds import MAX_INBOX
 from tests.simulation.loop import on_virtual_time
 from tests.support.bench import Bench, quiet
-from tests.support.counter import Add, Break, Read, Refuse, number
+from tests.support.counter import Add, Break, Read, Refuse, RefuseUnlessDone, number
 
 
 async def test_commands_wait_for_hydration_and_run_in_order() -> None:
@@ -156,6 +156,29 @@ async def test_a_refusal_waits_too() -> None:
     bench.commit()
     assert answer.given == ["insufficient_balance"]
     assert bench.send(2, Refuse()).given == ["insufficient_balance"]
+
+
+async def test_what_was_done_before_any_memory_of_it_is_answered_instead_of_refused() -> None:
+    bench = Bench()
+    for n in range(1, 7):
+        await bench.ask(2, Add(number(n), 5))
+    assert await bench.ask(2, RefuseUnlessDone(number(1), 5)) == "replay of 1"
+    assert await bench.ask(2, RefuseUnlessDone(number(1), 6)) == "request_mismatch"
+    assert await bench.ask(2, RefuseUnlessDone(number(9), 5)) == "insufficient_balance"
+    assert bench.store.finds == [number(1), number(1), number(9)]
+
+
+async def test_a_refusal_that_is_looked_up_waits_and_keeps_the_order() -> None:
+    bench = Bench()
+    await bench.ask(2, Read())
+    first = bench.send(2, Add(number(1), 5))
+    refused, next_ = bench.send(2, RefuseUnlessDone(number(2))), bench.send(2, Add(number(3), 1))
+    await quiet()
+    assert (bench.store.finds, refused.given) == ([], [])
+    bench.commit()
+    await quiet()
+    bench.commit()
+    assert (first.given, refused.given, next_.given) == ([5], ["insufficient_balance"], [6])
 
 
 async def test_a_fault_in_a_rule_is_internal_and_changes_nothing(

@@ -178,11 +178,19 @@ def test_of_two_first_starts_one_makes_the_secret(tmp_path: Path) -> None:
     assert len(set(found)) == 20
 
 
-def test_limits_replace_those_of_the_named_currencies(monkeypatch: pytest.MonkeyPatch) -> None:
+LIMITS_OF_GAMES = ("dice_limits", "limbo_limits", "plinko_limits", "mines_limits")
+
+
+@pytest.mark.parametrize("name", LIMITS_OF_GAMES)
+def test_limits_replace_those_of_the_named_currencies_and_of_no_other_game(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     one = '{"USD": {"least_stake_minor": 5, "most_stake_minor": 50, "most_profit_minor": 500}}'
-    limits = loaded(monkeypatch, PITBOSS_DICE_LIMITS=one).dice_limits
-    assert limits["USD"] == Limits(5, 50, 500)
-    assert limits["PLAY"] == DEFAULT_LIMITS["PLAY"]
+    settings = loaded(monkeypatch, **{variable(name): one})
+    for game in LIMITS_OF_GAMES:
+        limits = getattr(settings, game)
+        assert limits["USD"] == (Limits(5, 50, 500) if game == name else DEFAULT_LIMITS["USD"])
+        assert limits["PLAY"] == DEFAULT_LIMITS["PLAY"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What the games return to their players, over many draws."""
