@@ -18,6 +18,7 @@ async function attempt(work) {
 }
 
 const work = {
+  boards: () => page.BOARDS,
   hash: ({ server_seed }) => page.hashOf(server_seed),
   words: async ({ server_seed, client_seed, nonce, count }) =>
     (await page.draw(server_seed, client_seed, nonce, count)).words,

@@ -13,6 +13,7 @@ import pytest
 from actors import fairness
 from actors.dice import odds
 from actors.mines import odds as mines_odds
+from actors.plinko.odds import BOARDS
 from protocol.bounds import MAX_MINOR
 from protocol.catalogue import COMMANDS
 from protocol.commands.dice import Direction
@@ -158,6 +159,17 @@ async def test_the_page_computes_every_vector(page: Page, game: str) -> None:
         assert answer.get("won", answer["outcome"].get("won")) == expected.get("won")
         assert answer["outcome"].get("bucket") == expected.get("bucket")
         assert [check["passed"] for check in answer["checks"]] == [True] * (game == "crash")
+
+
+async def test_every_bucket_of_every_board_pays_the_same(page: Page) -> None:
+    (boards,) = await page.ask([{"ask": "boards"}])
+    outward = {
+        (int(rows), risk): tuple(multipliers)
+        for risk, by_rows in boards.items()
+        for rows, multipliers in by_rows.items()
+    }
+    # The right half, from the middle on.
+    assert outward == {board: row[board[0] // 2 :][board[0] % 2 :] for board, row in BOARDS.items()}
 
 
 @pytest.mark.parametrize("game", ["limbo", "plinko", "mines", "crash"])

@@ -207,7 +207,7 @@ function playLimbo([word], { target, stake }) {
 }
 
 // Multipliers in hundredths from the middle bucket outward, by rows.
-const BOARDS = {
+export const BOARDS = {
   low: {
     8: [50, 100, 110, 210, 560],
     9: [70, 100, 160, 200, 560],
