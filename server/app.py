@@ -181,6 +181,7 @@ class Pitboss:
         self.switches = Switches(
             SwitchStore(pools.people), self.paused, self.sockets.hub, self.crash_tables, now_ms
         )
+        self.activity = Activity(self.sockets.hub, time.monotonic, secrets.SystemRandom())
         self.feed = LiveFeed(
             self.sockets.hub, partial(usernames, pools.people), _most_stakes(settings)
         )
@@ -233,9 +234,8 @@ class Pitboss:
     def _floor_commands(
         self, pool: asyncpg.Pool
     ) -> tuple[RainCommands, FeedCommands, StatsCommands, SwitchCommands]:
-        activity = Activity(self.sockets.hub, time.monotonic, secrets.SystemRandom())
         return (
-            RainCommands(self.node, activity, time.monotonic),
+            RainCommands(self.node, self.activity, time.monotonic),
             FeedCommands(self.feed),
             StatsCommands(StatsReader(pool)),
             SwitchCommands(self.switches, SwitchStore(pool), self.crash_tables),

@@ -82,7 +82,7 @@ class LiveFeed:
         moment, self._moment = self._moment, []
         skipped, self._skipped = self._skipped, 0
         try:
-            await self._learn({entry.wallet_id for _height, _number, entry in moment})
+            names = await self._names_of({entry.wallet_id for _height, _number, entry in moment})
         except Failure:
             self._skipped += skipped + len(moment)
             raise
@@ -90,7 +90,7 @@ class LiveFeed:
         moment.sort(key=lambda seen: seen[1])
         bets = []
         for height, number, entry in moment:
-            bet = self._shown(entry)
+            bet = _shown(entry, names[entry.wallet_id])
             bets.append(bet)
             self._recent.appendleft(bet)
             if bet.payout:
@@ -99,25 +99,16 @@ class LiveFeed:
         joined = FeedJoined(bets=bets, skipped=skipped)
         self._hub.emit(MAIN_NAMESPACE, ROOM, "feed:joined", joined)
 
-    async def _learn(self, users: set[int]) -> None:
+    async def _names_of(self, users: set[int]) -> dict[int, str]:
         names = self._names
         unknown = users - names.keys()
         if unknown:
             names.update(await self._find_names(unknown))
-            while len(names) > MAX_NAMES:
-                del names[next(iter(names))]
-
-    def _shown(self, entry: Entry) -> FeedBet:
-        play: Any = entry.bet or entry.step
-        return FeedBet(
-            player=self._names.get(entry.wallet_id, ""),
-            game=Game(play.game),
-            currency=entry.currency,
-            stake=play.stake_minor,
-            payout=play.payout_minor,
-            multiplier=play.payout_minor * 100 // play.stake_minor,
-            at_ms=entry.at_ms,
-        )
+        # Before the oldest are forgotten, which may be among them.
+        found = {user: names.get(user, "") for user in users}
+        while len(names) > MAX_NAMES:
+            del names[next(iter(names))]
+        return found
 
     def _forget(self, now_ms: int) -> None:
         fresh = [seen for seen in self._high if seen[2].at_ms > now_ms - HIGH_FOR_MS]
@@ -126,3 +117,16 @@ class LiveFeed:
     def shown(self) -> Feed:
         """What somebody sees who comes now."""
         return Feed(recent=list(self._recent), high=[bet for _height, _number, bet in self._high])
+
+
+def _shown(entry: Entry, player: str) -> FeedBet:
+    play: Any = entry.bet or entry.step
+    return FeedBet(
+        player=player,
+        game=Game(play.game),
+        currency=entry.currency,
+        stake=play.stake_minor,
+        payout=play.payout_minor,
+        multiplier=play.payout_minor * 100 // play.stake_minor,
+        at_ms=entry.at_ms,
+    )
