@@ -7,6 +7,11 @@ from enum import Enum
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import msgspec
+
+from actors.crash.chain import Chain
+from actors.crash.facts import CRASHED, JOINED, OPENED, RETURNED, VOIDED, ChainsRead
+from actors.crash.state import MAX_PAST, MAX_TAKEN, Begun, Past
 from actors.decision import Message
 from actors.kind import Kind
 from actors.runtime.ports import Stored
@@ -230,6 +235,53 @@ class MemoryStore:
             return
         for key, (version, snapshot) in taken.items():
             self._database.put_snapshot(key, version, snapshot)
+
+
+class MemoryTables:
+    """Reads of committed crash tables, from where the newest round begins."""
+
+    def __init__(
+        self,
+        database: MemoryDatabase,
+        weather: Weather,
+        chains: Callable[[int], list[Chain]],
+    ) -> None:
+        self._database = database
+        self._weather = weather
+        self._chains = chains
+
+    async def hydrate(self, _kind: Kind, keys: Sequence[int]) -> dict[int, Stored]:
+        """All tables of `keys`."""
+        await asyncio.sleep(self._weather.read())
+        return {key: self.stored(key) for key in keys}
+
+    def stored(self, table: int) -> Stored:
+        """What the rows of a table say now."""
+        all_rows = self._database.rounds.get(table, {})
+        rows = [all_rows[seq] for seq in sorted(all_rows)]
+        first = next((row for row in reversed(rows) if row.kind == OPENED), None)
+        seq, number = (first.seq, first.round) if first else (1, 1)
+        before = [row for row in rows if row.seq < seq]
+        past = [
+            Past(row.round, row.multiplier or 0, row.hash or "", row.kind == VOIDED)
+            for row in before
+            if row.kind in (CRASHED, VOIDED)
+        ]
+        taken = [
+            (row.wallet_id or 0, row.hold or 0, row.reason)
+            for row in before
+            if row.kind in (JOINED, RETURNED)
+        ]
+        begun = Begun(seq - 1, number - 1, (0, 0), past[: -MAX_PAST - 1 : -1], taken[-MAX_TAKEN:])
+        after = [row for row in rows if row.seq >= seq]
+        facts = [ChainsRead(self._chains(table)), *after]
+        return Stored(msgspec.msgpack.encode(begun), seq - 1, facts)
+
+    async def find(self, _kind: Kind, _key: int, _request_id: UUID) -> None:
+        """No command of a table carries a request id."""
+
+    def put_snapshot(self, _kind: Kind, _key: int, _version: int, _snapshot: bytes) -> None:
+        """A table is read back from its newest round, so that it needs none."""
 
 
 class MemoryOutbox:

@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from actors.crash import facts as crash
+from actors.crash.facts import RoundEntry
+from actors.crash.rules import CRASH
 from actors.decision import Message
 from actors.wallet.facts import (
     BET,
@@ -20,6 +23,7 @@ from actors.wallet.facts import (
     RestrictionSet,
     SeedPairIssued,
 )
+from actors.wallet.rules import WALLET
 from protocol.bounds import MAX_MINOR
 from storage.journal import Lost, Posted, Refused
 
@@ -28,6 +32,26 @@ STEPS: Final = frozenset({HOLD, REVEAL, SETTLE, RELEASE})
 ENDINGS: Final = frozenset({SETTLE, RELEASE})
 LIMITS: Final = frozenset({LIMIT_DEPOSIT, LIMIT_LOSS, LIMIT_STAKE})
 BREAKS: Final = frozenset({COOL_OFF, EXCLUSION})
+# What a row of a crash table has by its kind, and what it may have, beside what all of them have.
+_OF_ROUND: Final = RoundEntry.__struct_fields__[5:]
+_OF_BET: Final = frozenset({"wallet_id", "hold"})
+_SUMS: Final = frozenset(
+    {"stake_minor", "multiplier", "payout_minor", "bets", "chain_id", "position", "hash"}
+)
+_NOTHING: Final[frozenset[str]] = frozenset()
+_FILLED: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
+    crash.OPENED: (frozenset({"multiplier", "edge_percent", "chain_id", "position"}), _NOTHING),
+    crash.STARTED: (_NOTHING, _NOTHING),
+    crash.FORCED: (frozenset({"multiplier"}), _NOTHING),
+    crash.CRASHED: (_SUMS, _NOTHING),
+    crash.VOIDED: (_SUMS | {"reason"}, _NOTHING),
+    crash.JOINED: (_OF_BET | {"player", "stake_minor"}, frozenset({"auto_cashout"})),
+    crash.RETURNED: (_OF_BET | {"stake_minor", "reason"}, _NOTHING),
+    crash.LEFT: (_OF_BET | {"reason"}, _NOTHING),
+    crash.CASHED_OUT: (_OF_BET | {"multiplier", "payout_minor", "reason"}, _NOTHING),
+    crash.LOST: (_OF_BET | {"payout_minor"}, _NOTHING),
+    crash.REFUNDED: (_OF_BET | {"reason"}, _NOTHING),
+}
 
 
 class Backend:
@@ -62,6 +86,8 @@ class MemoryDatabase:
         """Wallets and holds that have ended."""
         self.pairs: dict[int, dict[int, SeedPairIssued]] = {}
         self.restrictions: dict[int, dict[int, RestrictionSet]] = {}
+        self.rounds: dict[int, dict[int, RoundEntry]] = {}
+        """The rows of crash tables."""
         self.snapshots: dict[int, tuple[int, bytes]] = {}
         self.outbox: dict[UUID, Waiting] = {}
         self.locks: dict[int, Backend] = {}
@@ -111,6 +137,8 @@ class MemoryDatabase:
                     self.endings.add((fact.wallet_id, fact.step.hold))
             elif type(fact) is RestrictionSet:
                 self.restrictions.setdefault(fact.wallet_id, {})[fact.number] = fact
+            elif type(fact) is RoundEntry:
+                self.rounds.setdefault(fact.table, {})[fact.seq] = fact
             else:
                 self.pairs.setdefault(fact.wallet_id, {})[fact.pair.number] = fact
         at_ms = facts[-1].at_ms if facts else 0
@@ -144,6 +172,8 @@ class MemoryDatabase:
             self._check_entry(fact, new)
         elif isinstance(fact, RestrictionSet):
             self._check_restriction(fact, new)
+        elif isinstance(fact, RoundEntry):
+            self._check_round(fact, new)
         else:
             self._check_pair(fact, new)
 
@@ -188,6 +218,19 @@ class MemoryDatabase:
         taken = number in self.restrictions.get(wallet_id, {})
         _unique(taken, ("restriction", wallet_id, number), new, wallet_id)
 
+    def _check_round(self, made: RoundEntry, new: set[tuple[Any, ...]]) -> None:
+        table, seq, number = made.table, made.seq, made.round
+        filled = {name for name in _OF_ROUND if getattr(made, name) is not None}
+        needed, allowed = _FILLED[made.kind]
+        if min(table, seq, number) <= 0 or not needed <= filled <= needed | allowed:
+            raise Refused(table, f"23514 a check refuses {made}", CRASH)
+        rows = self.rounds.get(table, {})
+        _unique(seq in rows, ("round", table, seq), new, table, CRASH)
+        for once in ({crash.OPENED}, {crash.CRASHED, crash.VOIDED}):
+            if made.kind in once:
+                taken = any(row.round == number and row.kind in once for row in rows.values())
+                _unique(taken, (*sorted(once), table, number), new, table, CRASH)
+
     def _check_pair(self, issued: SeedPairIssued, new: set[tuple[Any, ...]]) -> None:
         wallet_id, number = issued.wallet_id, issued.pair.number
         if number <= 0 or issued.pair.server_number <= 0:
@@ -197,8 +240,12 @@ class MemoryDatabase:
 
 
 def _unique(
-    taken: bool, key: tuple[Any, ...], new: set[tuple[Any, ...]], named: int | None
+    taken: bool,
+    key: tuple[Any, ...],
+    new: set[tuple[Any, ...]],
+    named: int | None,
+    kind: str = WALLET,
 ) -> None:
     if taken or key in new:
-        raise Refused(named, f"23505 {key} exists already")
+        raise Refused(named, f"23505 {key} exists already", kind)
     new.add(key)
