@@ -11,7 +11,19 @@ from msgspec.structs import replace
 
 from actors.decision import Message
 from actors.wallet.commands import ReceiveTip
-from actors.wallet.facts import BET, DEPOSIT, Bet, Entry, SeedPair, SeedPairIssued
+from actors.wallet.facts import (
+    BET,
+    DEPOSIT,
+    HOLD,
+    RELEASE,
+    REVEAL,
+    SETTLE,
+    Bet,
+    Entry,
+    SeedPair,
+    SeedPairIssued,
+    Step,
+)
 from protocol.bounds import MAX_MINOR
 from storage.journal import Connect, Lost, NotOurs, Refused, Transient, Writer
 from tests.contract.storages import InPostgres, Storage, contents
@@ -33,6 +45,16 @@ def pair(wallet_id: int, number: int, after_seq: int = 0) -> SeedPairIssued:
 
 
 BETTING = Bet("dice", 5, 0, 1, 0, '{"target": 1}', '{"roll": 2}')
+
+
+STAKED = Step("mines", stake_minor=5, pair=1, nonce=0, parameters='{"mines": 3}')
+
+
+def ended(wallet_id: int, seq: int, hold: int, kind: str = SETTLE) -> Entry:
+    """The row that ends a hold, by a request id of its own."""
+    paid = 0 if kind == SETTLE else None
+    step = Step("mines", stake_minor=5, payout_minor=paid, outcome='{"n": 1}', hold=hold)
+    return entry(wallet_id, seq, kind=kind, step=step)
 
 
 async def won(connect: Connect, shards: Sequence[int] = SHARDS, lane: int = 0) -> Writer:
@@ -79,6 +101,10 @@ OFFENCES = {
     "more than a wallet holds, held": [entry(7, 2, held_after=MAX_MINOR + 1)],
     "a bet without its bet": [entry(7, 2, kind=BET)],
     "a deposit with a bet": [entry(7, 2, bet=BETTING)],
+    "a settle without its step": [entry(7, 2, kind=SETTLE)],
+    "a deposit with a step": [entry(7, 2, step=STAKED)],
+    "a hold settled twice in the batch": [ended(7, 2, 1), ended(7, 3, 1)],
+    "a hold settled and released in the batch": [ended(7, 2, 1), ended(7, 3, 1, RELEASE)],
     "pair again": [pair(7, 1)],
     "pair twice in the batch": [pair(7, 2), pair(7, 2)],
     "pair zero": [pair(7, 0)],
@@ -100,6 +126,20 @@ async def test_a_refusal_names_the_wallet_and_undoes_the_batch(
     assert await storage.outbox([1]).overdue(10) == []
     await writer.write([entry(6, 1)], [])
     assert await contents(storage, [6]) == {6: [entry(6, 1)]}
+    await writer.close()
+
+
+async def test_a_hold_is_committed_step_by_step_and_ends_once(storage: Storage) -> None:
+    writer = await won(storage.connector())
+    tile = Step("mines", outcome='{"tile": 3}', hold=1)
+    facts = [entry(1, 1, kind=HOLD, step=STAKED), entry(1, 2, kind=REVEAL, step=tile)]
+    await writer.write([*facts, ended(1, 3, 1)], [])
+    # Other numbers, and those of other wallets, end by themselves.
+    await writer.write([ended(1, 4, 2), ended(2, 1, 1)], [])
+    with pytest.raises(Refused) as refused:
+        await writer.write([ended(1, 5, 1, RELEASE)], [])
+    assert refused.value.key == 1
+    assert await contents(storage, [1]) == {1: [*facts, ended(1, 3, 1), ended(1, 4, 2)]}
     await writer.close()
 
 

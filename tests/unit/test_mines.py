@@ -18,11 +18,12 @@ from actors.wallet.commands import Adjust
 from actors.wallet.facts import DEPOSIT, HOLD, REVEAL, SETTLE, WITHDRAWAL, Entry
 from actors.wallet.state import WalletState, apply
 from protocol.bounds import MAX_MINOR
-from protocol.commands.mines import Ended, GetMines, RevealTile, StartMines
+from protocol.commands.mines import CashOutMines, Ended, GetMines, RevealTile, StartMines
 from protocol.commands.seed import RotateSeed, SetClientSeed
 from protocol.errors import (
     BALANCE_LIMIT,
     GAME_OPEN,
+    GAME_PAUSED,
     INSUFFICIENT_BALANCE,
     MALFORMED,
     NO_OPEN_GAME,
@@ -242,6 +243,18 @@ def test_a_game_whose_currency_is_not_offered_any_more_goes_on() -> None:
     state, tile = wallets.state(ALICE), safe(wallets, 0, 3)[0]
 
     assert reveal.decide(state, pick(2, tile), wallets._context).reply.revealed == [tile]
+
+
+def test_a_pause_keeps_games_from_being_opened_and_none_from_going_on() -> None:
+    wallets, paused = funded(), {"mines"}
+    rules = mines_rules(LIMITS, paused)
+    state, context = wallets.state(ALICE), wallets._context
+
+    assert refusal(lambda: rules[StartMines].decide(state, start(1, 0), context)) is GAME_PAUSED
+    assert refusal(lambda: wallets.answer(ALICE, start(2, 100, 3))) is None
+    picked = rules[RevealTile].decide(state, pick(3, safe(wallets, 0, 3)[0]), context)
+    apply(state, picked.facts[0])
+    assert rules[CashOutMines].decide(state, cash_out(4), context).reply.ended is Ended.CASHOUT
 
 
 def test_currencies_have_a_game_each() -> None:
