@@ -1,9 +1,6 @@
 """The verifier page computes what the server computes."""
 
-import json
 import random
-import shutil
-from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,35 +17,15 @@ from protocol.commands.dice import Direction
 from server.documents import examples, verifier
 from tests import vectors
 from tests.documents.test_reference import Structure, inline
-from tests.support.node import NodeClient
+from tests.support.verifier_page import VerifierPage, open_page
 from tests.unit.test_verify import hundredths
 
-SCRIPT = Path(__file__).with_name("fairness.mjs")
 BETS = 2_000
 
 
-class Page:
-    """The page's script in Node, given many questions at once."""
-
-    def __init__(self, node: NodeClient, folder: Path) -> None:
-        self._node = node
-        self._folder = folder
-
-    async def ask(self, questions: list[dict[str, Any]]) -> list[Any]:
-        source = self._folder / "fairness.js"
-        source.write_text((resources.files("server.documents") / "assets/fairness.js").read_text())
-        file = self._folder / "questions.json"
-        file.write_text(json.dumps(questions))
-        answers: list[Any] = json.loads(await self._node.run(str(SCRIPT), str(source), str(file)))
-        return answers
-
-
 @pytest.fixture
-def page(tmp_path: Path) -> Page:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("the verifier page: there is no node on the PATH")
-    return Page(NodeClient(node), tmp_path)
+def page(tmp_path: Path) -> VerifierPage:
+    return open_page(tmp_path)
 
 
 def seeds(chance: random.Random) -> dict[str, Any]:
@@ -60,7 +37,7 @@ def seeds(chance: random.Random) -> dict[str, Any]:
     }
 
 
-async def test_hashes_and_words_are_the_same(page: Page) -> None:
+async def test_hashes_and_words_are_the_same(page: VerifierPage) -> None:
     chance = random.Random(1)
     pairs = [seeds(chance) for _ in range(300)]
     counts = [chance.randint(1, 40) for _ in pairs]
@@ -107,7 +84,7 @@ def dice_outcome(bet: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-async def test_dice_is_the_same(page: Page) -> None:
+async def test_dice_is_the_same(page: VerifierPage) -> None:
     chance = random.Random(2)
     bets = [dice_bet(chance) for _ in range(BETS)]
     answers = await page.ask([{"ask": "bet", "game": "dice", "texts": _texts(bet)} for bet in bets])
@@ -116,7 +93,7 @@ async def test_dice_is_the_same(page: Page) -> None:
     assert {outcome["outcome"]["won"] for outcome in computed} == {True, False}
 
 
-async def test_a_roll_needs_only_its_seeds(page: Page) -> None:
+async def test_a_roll_needs_only_its_seeds(page: VerifierPage) -> None:
     bet = {"server_seed": "s", "client_seed": "c", "nonce": 7}
     (answer,) = await page.ask([{"ask": "bet", "game": "dice", "texts": _texts(bet)}])
     roll = odds.roll(fairness.first_word("s", "c", 7))
@@ -138,7 +115,7 @@ async def test_a_roll_needs_only_its_seeds(page: Page) -> None:
     ],
 )
 async def test_what_cannot_be_computed_is_named(
-    page: Page, change: dict[str, str], invalid: str
+    page: VerifierPage, change: dict[str, str], invalid: str
 ) -> None:
     texts = _texts(dice_bet(random.Random(3))) | {"direction": "under"} | change
     answers = await page.ask([{"ask": "bet", "game": "dice", "texts": texts}])
@@ -146,7 +123,7 @@ async def test_what_cannot_be_computed_is_named(
 
 
 @pytest.mark.parametrize("game", vectors.cases())
-async def test_the_page_computes_every_vector(page: Page, game: str) -> None:
+async def test_the_page_computes_every_vector(page: VerifierPage, game: str) -> None:
     cases = vectors.cases()[game]
     answers = await page.ask(
         [{"ask": "bet", "game": game, "texts": _texts(case["given"])} for case in cases]
@@ -161,7 +138,7 @@ async def test_the_page_computes_every_vector(page: Page, game: str) -> None:
         assert [check["passed"] for check in answer["checks"]] == [True] * (game == "crash")
 
 
-async def test_every_bucket_of_every_board_pays_the_same(page: Page) -> None:
+async def test_every_bucket_of_every_board_pays_the_same(page: VerifierPage) -> None:
     (boards,) = await page.ask([{"ask": "boards"}])
     outward = {
         (int(rows), risk): tuple(multipliers)
@@ -173,7 +150,7 @@ async def test_every_bucket_of_every_board_pays_the_same(page: Page) -> None:
 
 
 @pytest.mark.parametrize("game", ["limbo", "plinko", "mines", "crash"])
-async def test_the_result_needs_no_choice(page: Page, game: str) -> None:
+async def test_the_result_needs_no_choice(page: VerifierPage, game: str) -> None:
     case = vectors.cases()[game][0]
     choices = {"target", "stake", "picked", "cashout", "hash_before"}
     needed = {name: value for name, value in case["given"].items() if name not in choices}
@@ -205,14 +182,14 @@ async def test_the_result_needs_no_choice(page: Page, game: str) -> None:
     ],
 )
 async def test_what_no_game_can_have_is_named(
-    page: Page, game: str, change: dict[str, str], invalid: str
+    page: VerifierPage, game: str, change: dict[str, str], invalid: str
 ) -> None:
     texts = _texts(vectors.cases()[game][0]["given"]) | change
     answers = await page.ask([{"ask": "bet", "game": game, "texts": texts}])
     assert answers == [{"invalid": invalid}]
 
 
-async def test_picks_that_no_game_can_have_are_named(page: Page) -> None:
+async def test_picks_that_no_game_can_have_are_named(page: VerifierPage) -> None:
     case = vectors.cases()["mines"][1]
     mined, safe = case["expected"]["result"][0], case["given"]["picked"][0]
     texts = [
@@ -223,7 +200,7 @@ async def test_picks_that_no_game_can_have_are_named(page: Page) -> None:
     assert answers == [{"invalid": "picked"}] * 2
 
 
-async def test_rounds_are_hashed_down_to_the_terminal_hash(page: Page) -> None:
+async def test_rounds_are_hashed_down_to_the_terminal_hash(page: VerifierPage) -> None:
     given = vectors.cases()["crash"][0]["given"]
     terminal = fairness.seed_hash(fairness.seed_hash(given["hash_before"]))
     asked = [
@@ -241,7 +218,7 @@ async def test_rounds_are_hashed_down_to_the_terminal_hash(page: Page) -> None:
     assert any("--terminal-hash" in step["value"] for step in answers[2]["steps"])
 
 
-async def test_a_pasted_bet_is_checked_against_what_the_server_said(page: Page) -> None:
+async def test_a_pasted_bet_is_checked_against_what_the_server_said(page: VerifierPage) -> None:
     honest = examples.answer(COMMANDS["bet:get"])
     record = honest["data"]
     lies = [
@@ -251,7 +228,7 @@ async def test_a_pasted_bet_is_checked_against_what_the_server_said(page: Page) 
         record | {"nonce": record["nonce"] + 1},
     ]
     pasted = [honest, record, *lies]
-    answers = await page.ask([{"ask": "pasted", "text": json.dumps(bet)} for bet in pasted])
+    answers = await page.paste(pasted)
     assert [all(checks) for checks in answers] == [True, True, False, False, False, False]
     assert all(len(checks) == len(("hash", "roll", "won", "payout")) for checks in answers)
 
@@ -287,7 +264,7 @@ def record_of(game: str, case: vectors.Case) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("game", ["limbo", "plinko", "mines"])
-async def test_pasted_bets_of_every_game_are_checked(page: Page, game: str) -> None:
+async def test_pasted_bets_of_every_game_are_checked(page: VerifierPage, game: str) -> None:
     honest = [record_of(game, case) for case in vectors.cases()[game]]
     lies = [
         honest[0] | {"payout": honest[0]["payout"] + 1},
@@ -299,7 +276,7 @@ async def test_pasted_bets_of_every_game_are_checked(page: Page, game: str) -> N
             if name not in {"picked", "ended"}
         ),
     ]
-    answers = await page.ask([{"ask": "pasted", "text": json.dumps(bet)} for bet in honest + lies])
+    answers = await page.paste(honest + lies)
     assert [all(checks) for checks in answers] == [True] * len(honest) + [False] * len(lies)
     # The hash, everything of the outcome that the seeds tell, and the payout.
     for record, checks in zip(honest, answers, strict=False):
@@ -307,15 +284,15 @@ async def test_pasted_bets_of_every_game_are_checked(page: Page, game: str) -> N
         assert len(checks) == 1 + len(record["outcome"]) - untold + 1
 
 
-async def test_a_lost_game_of_mines_did_not_end_otherwise(page: Page) -> None:
+async def test_a_lost_game_of_mines_did_not_end_otherwise(page: VerifierPage) -> None:
     lost = record_of("mines", vectors.cases()["mines"][2])
     assert lost["outcome"]["ended"] == "mine"
     lie = lost | {"outcome": lost["outcome"] | {"ended": "cashout"}}
-    (checks,) = await page.ask([{"ask": "pasted", "text": json.dumps(lie)}])
+    (checks,) = await page.paste([lie])
     assert checks.count(False) == 1
 
 
-async def test_pasted_rounds_are_checked(page: Page) -> None:
+async def test_pasted_rounds_are_checked(page: VerifierPage) -> None:
     rounds = [
         {
             "round_id": "1-5",
@@ -332,7 +309,7 @@ async def test_pasted_rounds_are_checked(page: Page) -> None:
         rounds[0] | {"hash": rounds[1]["hash"]},
         rounds[0] | {"terminal_hash": rounds[1]["terminal_hash"]},
     ]
-    answers = await page.ask([{"ask": "pasted", "text": json.dumps(one)} for one in rounds + lies])
+    answers = await page.paste(rounds + lies)
     assert answers[: len(rounds)] == [[True, True]] * len(rounds)
     assert all(not all(checks) for checks in answers[len(rounds) :])
 
@@ -349,7 +326,7 @@ async def test_pasted_rounds_are_checked(page: Page) -> None:
         '{"game": "crash", "outcome": {"round": "1-5"}}',
     ],
 )
-async def test_what_is_not_a_revealed_bet_is_refused(page: Page, text: str) -> None:
+async def test_what_is_not_a_revealed_bet_is_refused(page: VerifierPage, text: str) -> None:
     assert await page.ask([{"ask": "pasted", "text": text}]) == [{"invalid": "bet"}]
 
 
