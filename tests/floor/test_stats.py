@@ -146,13 +146,13 @@ async def test_a_checkpoint_moves_behind_reads_and_changes_no_answer(house: Hous
     reader = StatsReader(house.pool, page=4, keep=3)
     for round_ in range(4):
         await play(seat)
-        whole = await added_up(house.pool, ann.user_id)
-        assert await shown(reader, ann.user_id) == whole, round_
-        assert await shown(reader, ann.user_id) == whole, round_
+        for _read in range(2):
+            whole = await added_up(house.pool, ann.user_id)
+            assert await shown(reader, ann.user_id) == whole, round_
     newest = (await seat.ok("wallet:get"))["seq"]
     assert newest - 3 < await kept(house, ann.user_id) <= newest
     # Read with the usual pages, from the same checkpoint.
-    assert (await seat.ok("stats:get"))["stats"] == whole
+    assert (await seat.ok("stats:get"))["stats"] == await added_up(house.pool, ann.user_id)
 
 
 async def test_few_new_rows_are_counted_without_writing(house: House) -> None:

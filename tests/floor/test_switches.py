@@ -86,11 +86,8 @@ async def test_an_open_game_of_mines_finishes_while_it_is_paused(house: House) -
 
     # A request that was made before is answered as it was.
     assert await seat.ok("mines:start", body) == started
-    for tile in range(25):
-        pick = {"currency": "PLAY", "tile": tile, "request_id": request_id()}
-        played = await seat.ok("mines:reveal", pick)
-        if played["ended"] is not None or tile == 2:
-            break
+    pick = {"currency": "PLAY", "tile": 12, "request_id": request_id()}
+    played = await seat.ok("mines:reveal", pick)
     if played["ended"] is None:
         await seat.ok("mines:cashout", {"currency": "PLAY", "request_id": request_id()})
     assert (await seat.ok("mines:state"))["games"] == []

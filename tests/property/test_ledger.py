@@ -9,12 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from actors.decision import Message
-from actors.wallet.commands import Adjust, SendTip
+from actors.wallet.commands import Adjust, SendTip, StartRain
 from actors.wallet.facts import (
     BET,
     DEPOSIT,
     FAUCET,
     HOLD,
+    RAIN_RECEIVED,
+    RAIN_REFUSED,
+    RAIN_RETURNED,
+    RAIN_SENT,
     TIP_RECEIVED,
     TIP_REFUSED,
     TIP_RETURNED,
@@ -36,6 +40,16 @@ from tests.support.wallets import KIND, OPERATOR, Wallets, refusal, request
 
 PLAYERS = st.integers(1, 3)
 CURRENCIES = st.sampled_from(["PLAY", "PLAY", "USD"])
+TRANSFERS = {
+    TIP_SENT,
+    TIP_RECEIVED,
+    TIP_REFUSED,
+    TIP_RETURNED,
+    RAIN_SENT,
+    RAIN_RECEIVED,
+    RAIN_REFUSED,
+    RAIN_RETURNED,
+}
 # Small amounts are what people play with; huge ones fill wallets to the brim.
 AMOUNTS = st.integers(1, 1_000) | st.integers(MAX_MINOR - 1_000, MAX_MINOR)
 
@@ -111,6 +125,21 @@ class Ledger(RuleBasedStateMachine):
     @rule(who=PLAYERS, to=PLAYERS, code=CURRENCIES, amount=AMOUNTS)
     def tip(self, who: int, to: int, code: str, amount: int) -> None:
         self.tell(who, SendTip(to, code, amount, self.next_request()))
+
+    @rule(who=PLAYERS, to=st.sets(PLAYERS, min_size=1), code=CURRENCIES, amount=AMOUNTS)
+    def rain(self, who: int, to: set[int], code: str, amount: int) -> None:
+        others = tuple(sorted(to - {who}))
+        if not others:
+            return
+        before = self.wallets.available(who, code)
+        rows = len(self.wallets.entries(who))
+        self.tell(who, StartRain(others, "feed", 5, "somebody", code, amount, self.next_request()))
+        taken = before - self.wallets.available(who, code)
+        # All of it or nothing, the same for each.
+        assert taken in (0, amount - amount % len(others))
+        fell = self.wallets.entries(who)[rows:]
+        assert len(fell) == (len(others) if taken else 0)
+        assert len({row.available_delta for row in fell}) <= 1
 
     @rule(
         who=PLAYERS,
@@ -263,9 +292,7 @@ class Ledger(RuleBasedStateMachine):
                 assert (entry.seq, entry.available_after) == (seq, after[entry.currency])
                 assert entry.held_after == held[entry.currency]
                 assert (entry.kind == BET) is (entry.bet is not None)
-                assert (entry.kind in {TIP_SENT, TIP_RECEIVED, TIP_REFUSED, TIP_RETURNED}) is (
-                    entry.counterparty in {1, 2, 3}
-                )
+                assert (entry.kind in TRANSFERS) is (entry.counterparty in {1, 2, 3})
 
     @invariant()
     def no_server_seed_draws_a_nonce_twice_or_skips_one(self) -> None:

@@ -16,6 +16,7 @@ from actors.wallet.facts import (
     LIMIT_DEPOSIT,
     LIMIT_LOSS,
     LIMIT_STAKE,
+    RAIN_SENT,
     RELEASE,
     REVEAL,
     SETTLE,
@@ -189,6 +190,7 @@ class MemoryDatabase:
             and 0 <= entry.held_after <= MAX_MINOR
             and (entry.kind == BET) == (entry.bet is not None)
             and (entry.kind in STEPS) == (entry.step is not None)
+            and (entry.rain is None or entry.kind == RAIN_SENT)
         )
         if not holds:
             raise Refused(wallet_id, f"23514 a check refuses {entry}")
