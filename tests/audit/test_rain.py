@@ -18,7 +18,8 @@ from tests.support.wallets import request
 
 def rained() -> Ledger:
     """Alice's rows: 1 deposit; 2 to 4 a rain of 100, of which Bob's share has arrived, Carol's
-    waits (key 3), and Dave's was refused and waits to come back (key 1); 5 to 6 one of 9, which has arrived.
+    waits (key 3), and Dave's was refused and waits to come back (key 1); 5 to 6 one of 9, which
+    has arrived.
     """  # noqa: D205 - a table, not a summary
     ledger = Ledger()
     ledger.fund(ALICE, 1_000)
