@@ -56,16 +56,25 @@ class LiveFeed:
         """Look at what is durable now."""
         if not self._hub.occupied(MAIN_NAMESPACE, ROOM):
             writes = writes[-1:]
+        moment, lost = self._moment, 0
         for write in writes:
             outcome = write.outcome
             if type(outcome) is Decision:
                 for fact in outcome.facts:
-                    if type(fact) is Entry and (fact.bet is not None or fact.kind == SETTLE):
-                        self._take(fact)
+                    if type(fact) is not Entry:
+                        continue
+                    play = fact.bet or (fact.step if fact.kind == SETTLE else None)
+                    if play is None:
+                        continue
+                    # Most bets are lost, and a full moment takes none of those.
+                    if play.payout_minor or len(moment) < MOST_OF_MOMENT:
+                        self._take(fact, play.payout_minor or 0)
+                    else:
+                        lost += 1
+        self._skipped += lost
 
-    def _take(self, entry: Entry) -> None:
-        play: Any = entry.bet or entry.step
-        height = play.payout_minor * self._weights.get(entry.currency, 0)
+    def _take(self, entry: Entry, payout_minor: int) -> None:
+        height = payout_minor * self._weights.get(entry.currency, 0)
         moment = self._moment
         self._taken += 1
         if len(moment) < MOST_OF_MOMENT:
