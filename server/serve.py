@@ -18,6 +18,7 @@ from server.settings import Settings
 from storage.embedded import EmbeddedPostgres
 from storage.migrate import migrate
 from storage.pool import open_pools
+from storage.reseal import check_key
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,8 @@ async def serve(settings: Settings, make: type[Pitboss] = Pitboss) -> int:
         pools = await open_pools(postgres.dsn)
         try:
             pitboss = make(settings, postgres.dsn, pools)
+            # With another key, players would find out one by one.
+            await check_key(pools.runtime, pitboss.storage.vault)
             if postgres.embedded is not None:
                 pitboss.jobs.every(REVIVE_S, _reviver(pitboss, postgres.embedded))
             ousted = await _run(pitboss, stopping)

@@ -21,9 +21,13 @@ class Progress(NamedTuple):
 
 
 class _Sealed(NamedTuple):
-    """A table with a sealed column: how to read on from a key, and how to write rows back."""
+    """A table with a sealed column: how to read on from a key, and how to write rows back.
+
+    `ends` are its first row and its last one.
+    """
 
     number: str
+    ends: str
     read: str
     write: str
     place: Callable[[Mapping[str, Any]], str]
@@ -32,6 +36,13 @@ class _Sealed(NamedTuple):
 _SEALED: Final = (
     _Sealed(
         "select count(*) from wallet_seed_pairs",
+        """
+        (select wallet_id as one, number as two, server_number, sealed_server_seed as sealed
+        from wallet_seed_pairs order by wallet_id, number limit 1)
+        union all
+        (select wallet_id, number, server_number, sealed_server_seed
+        from wallet_seed_pairs order by wallet_id desc, number desc limit 1)
+        """,
         """
         select wallet_id as one, number as two, server_number, sealed_server_seed as sealed
         from wallet_seed_pairs where (wallet_id, number) > ($1, $2)
@@ -46,6 +57,13 @@ _SEALED: Final = (
     ),
     _Sealed(
         "select count(*) from crash_chain_links",
+        """
+        (select chain_id as one, position as two, sealed_hash as sealed
+        from crash_chain_links order by chain_id, position limit 1)
+        union all
+        (select chain_id, position, sealed_hash
+        from crash_chain_links order by chain_id desc, position desc limit 1)
+        """,
         """
         select chain_id as one, position as two, sealed_hash as sealed
         from crash_chain_links where (chain_id, position) > ($1, $2)
@@ -64,6 +82,17 @@ _SEALED: Final = (
 async def sealed_rows(connection: asyncpg.Connection) -> int:
     """How many rows hold something sealed."""
     return sum([await connection.fetchval(table.number) for table in _SEALED])
+
+
+async def check_key(pool: asyncpg.Pool, vault: Vault) -> None:
+    """Open what is sealed at both ends of each table: what was resealed in part is found too.
+
+    Raises:
+        WrongKeyError: One of them opens with none of the vault's keys.
+    """
+    for table in _SEALED:
+        for row in await pool.fetch(table.ends):
+            vault.open(row["sealed"], table.place(row))
 
 
 async def reseal(connection: asyncpg.Connection, vault: Vault) -> AsyncGenerator[Progress, None]:

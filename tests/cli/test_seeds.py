@@ -1,12 +1,17 @@
 """`pitboss seeds reseal`: a key is changed, and the old one is not needed afterwards."""
 
 import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Pitboss
 
 OLD, NEW = (base64.b64encode(bytes(range(at, at + 32))).decode() for at in (1, 2))
+PATIENCE_S = 60
 KEY, PREVIOUS = "PITBOSS_SEED_ENCRYPTION_KEY", "PITBOSS_SEED_ENCRYPTION_KEY_PREVIOUS"
 
 
@@ -43,6 +48,23 @@ def test_without_the_old_key_it_is_a_plain_sentence(
     assert "crash_chain_links/1/1000 does not open with the seed encryption key" in answer.output
     monkeypatch.setenv(PREVIOUS, OLD)
     assert sealed("crash", "chain", "check", "1").exit_code == 0
+
+
+def test_a_server_does_not_start_with_another_key(sealed: Pitboss) -> None:
+    assert sealed("crash", "chain", "list").exit_code == 0
+    served = subprocess.run(
+        [sys.executable, "-m", "server", "serve"],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PITBOSS_PORT": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE_S,
+    )
+
+    assert served.returncode == 1
+    assert "crash_chain_links/1/1000 does not open with the seed" in served.stderr
+    assert "Traceback" not in served.stderr
 
 
 def test_a_key_that_is_none(sealed: Pitboss, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,3 +166,26 @@ async def test_keys_can_be_changed_again(connection: asyncpg.Connection, databas
 
     assert progress.renewed == progress.seen
     assert (await audit(database_url, Vault(LATER))).clean
+
+
+async def test_a_wrong_key_is_found_before_anybody_plays(
+    connection: asyncpg.Connection, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reseal, "BATCH", 2)
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=1) as pool:
+        for vault in (Vault(KEY), BOTH):
+            await reseal.check_key(pool, vault)
+        with pytest.raises(WrongKeyError):
+            await reseal.check_key(pool, Vault(NEW))
+        async with aclosing(reseal.reseal(connection, BOTH)) as steps:
+            await anext(steps)
+        # The first rows open with the new key alone, the last ones do not.
+        with pytest.raises(WrongKeyError):
+            await reseal.check_key(pool, Vault(NEW))
+        await resealed(connection)
+        await reseal.check_key(pool, Vault(NEW))
+
+
+async def test_an_empty_database_opens_with_any_key(database_url: str) -> None:
+    async with asyncpg.create_pool(database_url, min_size=1, max_size=1) as pool:
+        await reseal.check_key(pool, Vault(NEW))
