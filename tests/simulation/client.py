@@ -9,13 +9,15 @@ import msgspec
 
 from actors.wallet.commands import Adjust, SendTip
 from protocol.bounds import MAX_MINOR
+from protocol.commands.crash import BetCrash, CrashBet
 from protocol.commands.dice import Direction, RollDice
 from protocol.commands.limbo import PlayLimbo
-from protocol.commands.mines import CashOutMines, GetMines, RevealTile, StartMines
+from protocol.commands.mines import CashOutMines, MinesPlayed, RevealTile, StartMines
 from protocol.commands.plinko import DropPlinko
 from protocol.commands.seed import GetSeed, RotateSeed, SetClientSeed
 from protocol.commands.wallet import GetWallet
 from protocol.errors import Failure
+from tests.simulation import limits, mines, tables
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -31,6 +33,9 @@ class Client:
         self._world = world
         self._wallet_id = wallet_id
         self._rng = Random(f"client {world.seed} {wallet_id} {hand}")
+        self._care = Random(f"limits {world.seed} {wallet_id} {hand}")
+        self._luck = Random(f"tables {world.seed} {wallet_id} {hand}")
+        self._nerve = Random(f"mines {world.seed} {wallet_id} {hand}")
         self._done: list[tuple[int, Any]] = []
         """Commands that were acknowledged, for late duplicates."""
 
@@ -39,6 +44,12 @@ class Client:
         await self._finish(self._wallet_id, self._adjust("faucet", 1_000))
         for _ in range(self._world.plan.commands):
             await asyncio.sleep(self._world.storm.within_s(2.0))
+            if self._world.tables and self._luck.random() < 0.5:
+                await self._gamble()
+                continue
+            if self._nerve.random() < 0.3:
+                await self._dig()
+                continue
             wallet_id = self._wallet_id if self._rng.random() < 0.8 else self._somebody()
             command = self._command()
             outcome = await self._finish(wallet_id, command)
@@ -54,6 +65,21 @@ class Client:
             if rng.random() < plan.other_content:
                 command = self._changed(command)
             await self._finish(wallet_id, command)
+
+    async def _gamble(self) -> None:
+        """Go to a table: bet, mostly in time, and go on with it, or do something out of place."""
+        world, rng = self._world, self._luck
+        for _ in range(rng.randint(1, 4)):
+            if rng.random() < 0.6:
+                await world.rounds.betting(10.0)
+            request = UUID(int=rng.getrandbits(128), version=4)
+            command = tables.choose(rng, world.tables, world.rounds.newest(), request)
+            outcome = await self._finish(self._wallet_id, command)
+            if isinstance(outcome, CrashBet) and isinstance(command, BetCrash):
+                self._done.append((self._wallet_id, command))
+                await asyncio.sleep(rng.choice((0.0, 0.5, 1.5, 3.0, 6.0)) * rng.random())
+                await self._finish(self._wallet_id, tables.go_on(rng, command))
+                await self._repeat()
 
     async def _finish(self, wallet_id: int, command: Any) -> Any:
         """Send until there is a final answer, and return it."""
@@ -76,6 +102,14 @@ class Client:
                 command = self._changed(command)
             self._world.pick(rng).send(wallet_id, command)
 
+    async def _dig(self) -> None:
+        """Open a game of mines and go on with it, whatever has become of it meanwhile."""
+        for command in mines.steps(self._nerve):
+            outcome = await self._finish(self._wallet_id, command)
+            if isinstance(outcome, MinesPlayed):
+                self._done.append((self._wallet_id, command))
+                await self._repeat()
+
     def _somebody(self) -> int:
         wallets = self._world.wallets
         return wallets[self._rng.randrange(len(wallets))]
@@ -87,8 +121,10 @@ class Client:
         return Adjust(kind, currency, amount_minor, OPERATOR, self._request_id())
 
     def _command(self) -> Any:
-        kinds = (self._money, self._tip, self._bet, self._mines, self._ask, self._nonsense)
-        return self._rng.choices(kinds, (3, 3, 5, 4, 3, 1))[0]()
+        if self._care.random() < self._world.plan.caution:
+            return limits.command(self._care)
+        kinds = (self._money, self._tip, self._bet, self._ask, self._nonsense)
+        return self._rng.choices(kinds, (3, 3, 5, 3, 1))[0]()
 
     def _money(self) -> Adjust:
         rng = self._rng
@@ -103,17 +139,6 @@ class Client:
 
     def _bet(self) -> Any:
         return self._rng.choice((self._roll, self._limbo, self._drop))()
-
-    def _mines(self) -> Any:
-        """Any step of a game, whether it is open or not."""
-        rng, id_ = self._rng, self._request_id()
-        currency = rng.choice(("USD", "USD", "USD", "BTC"))
-        # One pick among 18 mines with the high stake wins so much that another is not allowed.
-        stake = rng.choice((rng.randint(10, 600), 20_000))
-        start = StartMines(stake, currency, rng.choice((1, 3, 10, 18, 23, 24)), id_)
-        reveal = RevealTile(currency, rng.randrange(rng.choice((4, 25))), id_)
-        steps = (start, reveal, CashOutMines(currency, id_), GetMines(rng.choice((None, currency))))
-        return rng.choices(steps, (3, 4, 2, 1))[0]
 
     def _limbo(self) -> PlayLimbo:
         rng = self._rng
@@ -170,6 +195,8 @@ class Client:
         )
 
     def _changed(self, command: Any) -> Any:
+        if isinstance(command, BetCrash):
+            return tables.changed(self._rng, command)
         if isinstance(command, RevealTile):
             return msgspec.structs.replace(command, tile=(command.tile + 1) % 25)
         if isinstance(command, CashOutMines):

@@ -1,11 +1,40 @@
-"""Games of mines as the books follow them, by arithmetic that shares nothing with the rules."""
+"""Games of mines, as players play them and as the books follow them, without the rules."""
 
 import hmac
 import json
 from fractions import Fraction
+from random import Random
 from typing import Any
+from uuid import UUID
 
 from actors.wallet.facts import Entry
+from protocol.commands.mines import CashOutMines, GetMines, RevealTile, StartMines
+
+
+def steps(rng: Random) -> list[Any]:
+    """A game as a player might play it: two picks that may be one, a look, and a cash-out.
+
+    Some leave their game open, some begin with the end.
+    """
+    currency = rng.choice(("USD", "USD", "USD", "BTC"))
+
+    def fresh() -> UUID:
+        return UUID(int=rng.getrandbits(128), version=4)
+
+    # One pick among 18 mines with the high stake wins so much that another is not allowed.
+    stake = rng.choice((rng.randint(10, 600), rng.randint(10, 600), 20_000))
+    count = rng.choice((1, 1, 3, 10, 18, 23, 24))
+    tile = rng.randrange(25)
+    commands = [
+        StartMines(stake, currency, count, fresh()),
+        RevealTile(currency, tile, fresh()),
+        GetMines(rng.choice((None, currency))),
+        RevealTile(currency, rng.choice((tile, rng.randrange(25))), fresh()),
+        CashOutMines(currency, fresh()),
+    ]
+    if rng.random() < 0.2:
+        rng.shuffle(commands)
+    return commands[: rng.choice((2, 3, 4, 5, 5))]
 
 
 def mined(server_seed: str, client_seed: str, nonce: int, count: int) -> list[int]:
