@@ -22,7 +22,7 @@ class Parameters(msgspec.Struct, frozen=True):
     direction: Direction
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of it, as it stands in the bet's row."""
 
     roll: int

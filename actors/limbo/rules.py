@@ -20,7 +20,7 @@ class Parameters(msgspec.Struct, frozen=True):
     target: int
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What came of it, as it stands in the bet's row."""
 
     result: int

@@ -64,7 +64,7 @@ def test_the_table_marks_what_is_over_and_says_what_is_unexplained() -> None:
         ("server/sockets/connection.py", "flush", "ack"),
         ("protocol/socketio.py", "decode", "packet"),
         ("server/router.py", "_decode", "decode"),
-        ("actors/dice/rules.py", "decide", "decide"),
+        ("actors/instant.py", "decide", "decide"),
         ("storage/rows.py", "entry_row", "encode rows"),
         ("server/serve.py", "serve", None),
     ],

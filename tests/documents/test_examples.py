@@ -7,6 +7,8 @@ import pytest
 
 from actors import fairness
 from actors.dice import odds
+from actors.limbo import odds as limbo_odds
+from actors.plinko import odds as plinko_odds
 from protocol.catalogue import COMMANDS, EVENTS, Entry, EventEntry
 from protocol.commands.dice import Direction
 from protocol.errors import ERRORS
@@ -55,6 +57,24 @@ def test_the_example_bet_is_the_one_that_its_seeds_give() -> None:
     shared = bet.keys() & result.keys()
     assert {name: bet[name] for name in shared} == {name: result[name] for name in shared}
     assert (result["roll"], result["won"]) == (roll, True)
+
+
+def test_the_example_games_are_what_the_same_seeds_give() -> None:
+    bet = examples.data(COMMANDS["bet:get"])
+    seeds = (bet["server_seed"], bet["client_seed"], bet["nonce"])
+    limbo = examples.data(COMMANDS["limbo:play"])
+    assert limbo["result"] == limbo_odds.result(fairness.first_word(*seeds))
+    assert limbo["won"] is (limbo["result"] >= limbo["target"]) is True
+    assert limbo["payout"] == limbo_odds.payout(limbo["stake"], limbo["target"])
+    plinko = examples.data(COMMANDS["plinko:drop"])
+    assert plinko["bucket"] == plinko_odds.bucket(fairness.words(*seeds), plinko["rows"])
+    board = plinko_odds.BOARDS[plinko["rows"], plinko["risk"]]
+    assert plinko["multiplier"] == board[plinko["bucket"]]
+    assert plinko["payout"] == plinko_odds.payout(plinko["stake"], plinko["multiplier"])
+    for name, result in (("limbo:play", limbo), ("plinko:drop", plinko)):
+        asked = examples.request(COMMANDS[name])
+        shared = asked.keys() & result.keys()
+        assert {field: result[field] for field in shared} == {f: asked[f] for f in shared}
 
 
 def test_every_field_has_a_meaning() -> None:
