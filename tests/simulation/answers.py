@@ -10,16 +10,20 @@ import msgspec
 from actors.decision import Push
 from actors.wallet.commands import Adjust, SendTip
 from actors.wallet.facts import Entry
+from protocol.commands.crash import BetCrash, CashedOut, CrashBet, CrashCancelled, CrashState
 from protocol.commands.dice import RollDice
 from protocol.commands.limbo import PlayLimbo
+from protocol.commands.limits import PlayLimits
 from protocol.commands.mines import CashOutMines, MinesGames, RevealTile, StartMines
 from protocol.commands.plinko import DropPlinko
 from protocol.commands.seed import CurrentSeed, Rotated
 from protocol.commands.wallet import BalanceOf, Moved, Wallet, WalletUpdated
 from protocol.errors import Failure
-from tests.simulation import mines
+from tests.simulation import limits, mines, table_answers
 from tests.simulation.books import Books
 from tests.simulation.call import Call
+from tests.simulation.rounds import Rounds
+from tests.simulation.table_answers import REFUSALS, TableAnswers
 
 EXPECTED_REFUSALS = {
     "insufficient_balance",
@@ -38,6 +42,7 @@ EXPECTED_REFUSALS = {
     "no_open_game",
     "game_open",
     "nothing_picked",
+    *limits.REFUSALS,
 }
 # What the state of a game refuses, and whether one was open then.
 GAME_REFUSALS = {
@@ -46,6 +51,7 @@ GAME_REFUSALS = {
     "game_open": True,
     "nothing_picked": True,
 }
+EXPECTED_REFUSALS |= REFUSALS
 TEMPORARY_REFUSALS = {"overloaded", "storage_unavailable", "draining", "evicted"}
 
 
@@ -59,6 +65,8 @@ def content(command: Any) -> tuple[Any, ...]:
         game, chosen = "dice", f'"target":{command.target},"direction":"{command.direction.value}"'
     elif isinstance(command, PlayLimbo):
         game, chosen = "limbo", f'"target":{command.target}'
+    elif isinstance(command, BetCrash):
+        return table_answers.content(command)
     elif isinstance(command, StartMines):
         return ("start", command.currency, command.stake, command.mines)
     elif isinstance(command, RevealTile):
@@ -75,6 +83,8 @@ def content_of(row: Entry) -> tuple[Any, ...]:
     """The same, as a row says it."""
     if row.bet is not None:
         return (row.bet.game, row.currency, row.bet.stake_minor, row.bet.parameters)
+    if row.step is not None and row.step.game == "crash":
+        return table_answers.content_of(row)
     if row.step is not None:
         return mines.content_of(row)
     return (row.kind, row.currency, abs(row.available_delta), row.counterparty)
@@ -83,8 +93,9 @@ def content_of(row: Entry) -> tuple[Any, ...]:
 class Answers:
     """The auditor of what leaves the processes."""
 
-    def __init__(self, books: Books, fail: Callable[[str], None]) -> None:
+    def __init__(self, books: Books, rounds: Rounds, fail: Callable[[str], None]) -> None:
         self._books = books
+        self._tables = TableAnswers(rounds, self._row_of)
         self._fail = fail
         self._outcomes: dict[tuple[int, UUID], list[Call]] = {}
         self._pushed: dict[tuple[int, int, str], int] = {}
@@ -101,16 +112,23 @@ class Answers:
         outcome = call.outcome
         if isinstance(outcome, Failure):
             problem = self._refusal(call, outcome)
+        elif isinstance(outcome, CrashBet | CrashCancelled | CashedOut | CrashState):
+            problem = self._tables.done(call, outcome)
         elif call.request_id is not None:
             problem = self._done(call, outcome)
         elif isinstance(outcome, Wallet):
             problem = self._read(call, outcome)
+        elif isinstance(outcome, PlayLimits):
+            problem = self._books.limits.shown(call.wallet_id, call.command, outcome)
         elif isinstance(outcome, MinesGames):
             problem = self._games(call, outcome)
         else:
             problem = self._seeds(call, outcome)
         if problem:
             self._fail(f"call {call.number}, {call.command}: {outcome}: {problem}")
+
+    def _row_of(self, call: Call) -> Entry | None:
+        return self._books.by_request.get((call.wallet_id, call.request_id))
 
     def _done(self, call: Call, outcome: Any) -> str | None:
         row = self._books.by_request.get((call.wallet_id, call.request_id))
@@ -224,12 +242,21 @@ class Answers:
             return None if code in TEMPORARY_REFUSALS else "not a refusal of good days or bad"
         if code not in EXPECTED_REFUSALS:
             return "nothing here asks for that"
+        if code in REFUSALS:
+            return self._tables.refused(call, failure)
+        return self._unfounded(call, failure)
+
+    def _unfounded(self, call: Call, failure: Failure) -> str | None:
+        """What speaks against a refusal by a wallet, as far as the rows tell."""
+        code = failure.kind.code
         row = self._books.by_request.get((call.wallet_id, call.request_id))
         if code == "request_mismatch":
             if row is None or content(call.command) == content_of(row):
                 return f"the row is {row}"
         elif code == "insufficient_balance":
             return self._insufficient(call, failure)
+        elif code in limits.REFUSALS:
+            return self._books.limits.refused(call.wallet_id, failure)
         elif code in GAME_REFUSALS:
             return self._refused_by_game(call, failure, row)
         elif code == "seed_in_use":
@@ -284,6 +311,8 @@ class Answers:
                 continue
             # Somebody who sent what the row says was told so, or does not know to this day.
             makers = [call for call in calls if content(call.command) == content_of(row)]
+            if self._tables.was_returned(row):
+                continue
             if all(_refused(call.outcome) for call in makers):
                 self._fail(f"all {len(makers)} calls were refused, but there is {row}")
 

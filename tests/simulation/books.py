@@ -10,7 +10,8 @@ from uuid import UUID
 
 from actors.crash.facts import RoundEntry
 from actors.decision import Message
-from actors.wallet.facts import Bet, Entry, SeedPair, SeedPairIssued, Step
+from actors.wallet.facts import Bet, Entry, RestrictionSet, SeedPair, SeedPairIssued, Step
+from tests.simulation.limits import Restraint
 from tests.simulation.mines import Game
 from tests.simulation.rounds import Rounds, is_of_crash, sign
 
@@ -123,6 +124,7 @@ class Books:
         self.revealed: set[str] = set()
         self.games: dict[int, dict[int, Game]] = defaultdict(dict)
         """Every game of mines, by the number of the row that opened it."""
+        self.limits = Restraint(fail)
         self._balances: dict[str, dict[int, int]] = defaultdict(dict)
         self._held: dict[str, dict[int, int]] = defaultdict(dict)
         self._created: Counter[str] = Counter()
@@ -162,8 +164,11 @@ class Books:
                 self._issue(fact)
             elif isinstance(fact, RoundEntry):
                 self._rounds.enter(fact, sent)
+            elif isinstance(fact, RestrictionSet):
+                self.limits.commit(fact)
             else:
                 self._enter(fact, sent)
+                self.limits.commit(fact)
         for message in messages:
             if message.id in self._outbox:
                 self._fail(f"message {message.id} was sent twice")

@@ -27,6 +27,7 @@ class Call:
         self.number = number
         self.seq_before = world.books.seq(wallet_id)
         """The newest committed row when the command was sent."""
+        self.sent_ms = world.now_ms()
         self.outcome: Any = None
         self.answered = asyncio.get_running_loop().create_future()
 

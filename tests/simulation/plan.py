@@ -6,7 +6,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from actors.runtime import hydration, node
-from actors.wallet import state
+from actors.wallet import restrictions, state
 from storage import journal
 
 # Faults are drawn a few at a time: all of them at once would hide what one of them does alone.
@@ -41,6 +41,10 @@ class Plan(NamedTuple):
     linger_s: float
     notice_s: float
     idle_ms: int
+    caution: float
+    """How often a player thinks of limits."""
+    leaps: bool
+    """Whether the clock leaps over hours, days and months, as where a machine slept."""
     disasters: tuple[str, ...]
     disaster_every_s: float
 
@@ -60,6 +64,8 @@ def plan(seed: int) -> Plan:
     max_live = rng.choice((2, 4, 100))
     # A full process takes a new wallet only when an idle one has gone.
     idle_ms = rng.choice((0, 50, 1_000) if max_live < 100 else (0, 50, 1_000, 30_000))
+    # Drawn apart, so that the rest of a world is what it was before there were limits.
+    care = Random(f"limits {seed}")
     disasters = tuple(name for name in DISASTERS if rng.random() < 0.4)
     return Plan(
         players=rng.randint(2, 5),
@@ -73,6 +79,7 @@ def plan(seed: int) -> Plan:
             (node, "SNAPSHOT_EVERY"): rng.choice((1, 3, 8, 1_000)),
             (node, "MAX_INBOX"): rng.choice((2, 5, 256)),
             (node, "SUSPECT_MS"): rng.choice((5_000, 60_000)),
+            (restrictions, "MAX_CHANGES_A_DAY"): care.choice((2, 100)),
             (hydration, "BATCH"): rng.choice((1, 2, 256)),
             (hydration, "MAX_LOOKUPS"): rng.choice((1, 2, 256)),
             (journal, "MAX_BATCH"): rng.choice((1, 2, 5, 2_000)),
@@ -95,6 +102,8 @@ def plan(seed: int) -> Plan:
         linger_s=rng.choice((0.0, 0.1, 2.0, 5.0)),
         notice_s=rng.choice((0.0, 0.1, 3.0)),
         idle_ms=idle_ms,
+        caution=care.choice((0.0, 0.05, 0.25)),
+        leaps=care.random() < 0.5,
         disasters=disasters,
         disaster_every_s=rng.choice((0.3, 1.0, 4.0)),
     )

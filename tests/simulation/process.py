@@ -74,6 +74,8 @@ class Process:
         self.dead = False
         self.stopping = False
         self.calls: list[Call] = []
+        self._late: dict[Reply, asyncio.TimerHandle] = {}
+        """Deliveries that are on their way, by who waits for them."""
         self._rng = Random(f"process {world.seed} {number}")
         plan, storm = world.plan, world.storm
         self.connector = MemoryConnector(world.database, storm)
@@ -163,7 +165,9 @@ class Process:
             reply.reject(Failure(STORAGE_UNAVAILABLE))
         elif storm.happens(plan.delivery_late):
             late_s = storm.within_s(10.0)
-            asyncio.get_running_loop().call_later(late_s, self._arrive, kind, key, body, reply)
+            self._late[reply] = asyncio.get_running_loop().call_later(
+                late_s, self._arrive, kind, key, body, reply
+            )
         else:
             self._arrive(kind, key, body, reply)
         if storm.happens(plan.delivery_twice):
@@ -171,6 +175,7 @@ class Process:
             asyncio.get_running_loop().call_later(late_s, self._arrive, kind, key, body, _Unheard())
 
     def _arrive(self, kind: str, key: int, body: Any, reply: Reply) -> None:
+        self._late.pop(reply, None)
         if not self.dead:
             self.node.send(kind, key, body, reply)
 
@@ -218,6 +223,9 @@ class Process:
             lane.close()
         await asyncio.gather(*self._lane_tasks)
         await asyncio.sleep(HYDRATE_TIMEOUT_S + 0.1)  # reads under way end, one way or the other
+        for reply, timer in self._late.items():
+            timer.cancel()
+            reply.reject(Failure(STORAGE_UNAVAILABLE))
         for task in self._jobs:
             task.cancel()
         self.node.close()

@@ -1,10 +1,12 @@
 """What the rows of crash tables must be, by arithmetic that shares nothing with their rules."""
 
+import asyncio
 import hashlib
 import hmac
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -76,6 +78,7 @@ class Rounds:
         self._fail = fail
         self.rows: dict[int, list[RoundEntry]] = defaultdict(list)
         self.rounds: dict[int, dict[int, Round]] = defaultdict(dict)
+        self._opened = asyncio.Event()
         self._places: dict[int, tuple[int, int]] = {}
         self._hashes: dict[int, str] = {}
         self.holds: dict[Hold, Entry] = {}
@@ -89,6 +92,13 @@ class Rounds:
     def newest(self) -> dict[int, int]:
         """The number of each table's newest round."""
         return {table: max(rounds) for table, rounds in self.rounds.items() if rounds}
+
+    async def betting(self, patience_s: float) -> None:
+        """Wait until some table takes bets; no longer than `patience_s`."""
+        self._opened.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._opened.wait()
 
     def enter(self, row: RoundEntry, sent: Counter[Any]) -> None:
         """Check the next row of a table; `sent` gets the messages that it must send."""
@@ -143,6 +153,7 @@ class Rounds:
         round_hash = _hash_at(chain, row.position or 0)
         bust = bust_of(round_hash, chain.public_seed, table.edge_percent, table.most_multiplier)
         self._hashes[row.table] = round_hash
+        self._opened.set()
         self.rounds[row.table][row.round] = Round(row, bust)
         return fits
 
@@ -336,15 +347,10 @@ class Rounds:
         if not fits:
             self._fail(f"{push} was published, but not committed")
 
-    def at_the_end(self) -> None:
-        """All is quiet: no hold is left open but for a bet in a round that is open."""
-        for hold in self.holds:
-            if hold in self.closed:
-                continue
-            row = self.joined.get(hold)
-            current = self._newest_round(row.table) if row else None
-            if row is None or current is None or row.wallet_id not in current.open:
-                self._fail(f"hold {hold} has not ended: {row}")
+    @property
+    def are_open(self) -> bool:
+        """Whether any hold has not ended yet."""
+        return len(self.closed) < len(self.holds)
 
 
 def is_of_crash(message: Message) -> bool:

@@ -51,8 +51,8 @@ def _table(number: int, rng: Random) -> Table:
         most_stake=3_000,
         # So little that bets and rounds are cut off by it now and then.
         bankroll=rng.choice((2_000, 20_000, 10_000_000)),
-        bet_share_percent=rng.choice((5, 50)),
-        round_share_percent=rng.choice((10, 50)),
+        bet_share_percent=rng.choice((5, 100)),
+        round_share_percent=rng.choice((3, 50)),
         most_multiplier=rng.choice((110, 150, 300)),
         betting_ms=rng.choice((300, 1_000, 3_000)),
         pause_ms=rng.choice((0, 100, 500)),
@@ -94,7 +94,13 @@ def choose(rng: Random, tables: dict[int, Table], newest: dict[int, int], reques
     return BetCrash(of, rng.randint(4, 600), currency, request, auto)
 
 
-def changed(command: BetCrash, rng: Random) -> BetCrash:
+def go_on(rng: Random, command: BetCrash) -> Any:
+    """What may follow a bet that was taken."""
+    follows = (CashOutCrash(command.round_id), CancelCrash(command.round_id), command)
+    return rng.choices(follows, (5, 2, 1))[0]
+
+
+def changed(rng: Random, command: BetCrash) -> BetCrash:
     """The same request with other content."""
     if rng.random() < 0.5:
         return msgspec.structs.replace(command, stake=command.stake + 1)

@@ -9,6 +9,8 @@ from random import Random
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from actors.crash.facts import RoundEntry
+from actors.crash.rules import CRASH
 from actors.wallet.commands import Adjust
 from protocol.errors import Failure
 from storage.journal import Posted
@@ -19,7 +21,9 @@ from tests.simulation.client import OPERATOR, Client
 from tests.simulation.loop import run_virtually
 from tests.simulation.plan import bounds_of, plan
 from tests.simulation.process import Process, shard_of
+from tests.simulation.rounds import Rounds
 from tests.simulation.storm import Storm
+from tests.simulation.tables import chains_of, tables_of
 from tests.support.memory_database import Backend, MemoryDatabase
 
 # What a failing seed prints: the last steps before the finding.
@@ -27,6 +31,9 @@ TRACE_LINES: Final = 300
 # Virtual seconds of bad weather, and until everything must be quiet once it is over.
 STORM_S: Final = 40.0
 CALM_S: Final = 400.0
+# How far the clock leaps, in hours, and how often where it does.
+LEAPS_H: Final = (1, 9, 24, 24, 7 * 24, 31 * 24)
+LEAP_EVERY_S: Final = 8.0
 REFUSED: Final = "log lane %d was refused a row of %s: %s"
 # The clock starts at some day, not at 0, so that times are as large as real ones.
 EPOCH_MS: Final = 1_750_000_000_000
@@ -52,8 +59,11 @@ class World:
         self.database = MemoryDatabase()
         self.database.committed = self._committed
         self.database.deleted = self._deleted
-        self.books = Books(self.fail)
-        self.answers = Answers(self.books, self.fail)
+        self.tables = tables_of(seed)
+        self.chains = {number: chains_of(number) for number in self.tables}
+        self.rounds = Rounds(self.tables, self.chains, self.fail)
+        self.books = Books(self.fail, self.rounds)
+        self.answers = Answers(self.books, self.rounds, self.fail)
         self.wallets: list[int] = [
             *range(1, self.plan.players + 1),
             1_000,
@@ -65,12 +75,13 @@ class World:
         """How often what happened, so that nobody believes in a fault that never strikes."""
         self._digest = hashlib.sha256()
         self._rng = Random(f"world {seed}")
+        self._leapt_ms = 0
         self._loop = asyncio.get_running_loop()
         self._found: asyncio.Future[None] = self._loop.create_future()
 
     def now_ms(self) -> int:
         """The time on every clock of this world."""
-        return EPOCH_MS + int(self._loop.time() * 1_000)
+        return EPOCH_MS + self._leapt_ms + int(self._loop.time() * 1_000)
 
     def note(self, step: str) -> None:
         """Write a step down."""
@@ -111,7 +122,9 @@ class World:
         sent = [message for message, _shard in messages]
         self.note(f"commit by {backend.number}: {facts} {sent}")
         for fact in facts:
-            if self.database.locks.get(shard_of(fact.wallet_id)) is not backend:
+            table = isinstance(fact, RoundEntry)
+            shard = shard_of(fact.table, CRASH) if table else shard_of(fact.wallet_id)
+            if self.database.locks.get(shard) is not backend:
                 self.fail(f"backend {backend.number} wrote {fact} without its lock")
         self.books.commit(facts, sent)
 
@@ -137,7 +150,9 @@ class World:
             for hand in range(self.plan.hands)
         ]
         chaos = self._loop.create_task(self._chaos())
+        leaps = self._loop.create_task(self._leap())
         await asyncio.wait(clients, timeout=STORM_S)
+        leaps.cancel()
         await self._clear_up(chaos)
         try:
             async with asyncio.timeout(CALM_S):
@@ -156,6 +171,15 @@ class World:
             self.note(f"disaster: {disaster}")
             self.counts[f"disaster {disaster}"] += 1
             await self._strike(disaster)
+
+    async def _leap(self) -> None:
+        """Let hours, days or a month pass in a moment, now and then."""
+        rng = Random(f"leaps {self.seed}")
+        while self.plan.leaps:
+            await asyncio.sleep(rng.random() * LEAP_EVERY_S)
+            self._leapt_ms += rng.choice(LEAPS_H) * 3_600_000
+            self.counts["leaps"] += 1
+            self.note(f"it is {self.now_ms()} now")
 
     async def _strike(self, disaster: str) -> None:
         process = self.pick(self._rng)
@@ -199,11 +223,12 @@ class World:
         """Wait until the last message has arrived, then change every balance once more."""
         for wallet_id in self.wallets:
             await self._make_room(wallet_id)
-        while self.books.waiting:
+        while self.books.waiting or self.rounds.are_open:
             await asyncio.sleep(1.0)
         for wallet_id in self.wallets:
             for currency in self.books.balances_at(wallet_id, self.books.seq(wallet_id)):
-                await self._adjust(wallet_id, "deposit", currency, 1)
+                # What no limit of play refuses.
+                await self._adjust(wallet_id, "faucet", currency, 1)
 
     async def _make_room(self, wallet_id: int) -> None:
         """A wallet that is full would keep a returned tip waiting for ever."""
