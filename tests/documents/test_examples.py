@@ -8,6 +8,7 @@ import pytest
 from actors import fairness
 from actors.dice import odds
 from actors.limbo import odds as limbo_odds
+from actors.mines import odds as mines_odds
 from actors.plinko import odds as plinko_odds
 from protocol.catalogue import COMMANDS, EVENTS, Entry, EventEntry
 from protocol.commands.dice import Direction
@@ -75,6 +76,27 @@ def test_the_example_games_are_what_the_same_seeds_give() -> None:
         asked = examples.request(COMMANDS[name])
         shared = asked.keys() & result.keys()
         assert {field: result[field] for field in shared} == {f: asked[f] for f in shared}
+
+
+def test_the_example_game_of_mines_is_one_that_the_same_seeds_give() -> None:
+    bet = examples.data(COMMANDS["bet:get"])
+    started, picked, over = (
+        examples.data(COMMANDS[f"mines:{verb}"]) for verb in ("start", "reveal", "cashout")
+    )
+    words = fairness.words(bet["server_seed"], bet["client_seed"], started["nonce"])
+    assert over["mined"] == sorted(mines_odds.positions(words, started["mines"]))
+    assert not {*over["revealed"]} & {*over["mined"]}
+    for game in (picked, over):
+        picks = len(game["revealed"])
+        assert game["revealed"] == over["revealed"][:picks]
+        assert game["multiplier"] == mines_odds.multiplier(game["mines"], picks)
+        assert game["payout"] == mines_odds.payout(game["stake"], game["mines"], picks)
+    assert started["next_multiplier"] == picked["multiplier"]
+    assert picked["next_multiplier"] == over["multiplier"]
+    assert examples.request(COMMANDS["mines:reveal"])["tile"] == picked["revealed"][0]
+    assert examples.data(COMMANDS["mines:state"])["games"] == [
+        {name: value for name, value in picked.items() if name != "balance"}
+    ]
 
 
 def test_every_field_has_a_meaning() -> None:
