@@ -32,7 +32,8 @@ _HOLDS: Final = f"""
     ) as day, (
         select coalesce(array_agg((reveal.outcome ->> 'tile')::int order by reveal.seq), '{{}}')
         from wallet_entries reveal
-        where reveal.wallet_id = $1 and reveal.kind = 'reveal' and reveal.hold = opened.seq
+        where reveal.wallet_id = $1 and reveal.seq > opened.seq and reveal.kind = 'reveal'
+            and reveal.hold = opened.seq
     ) as revealed
     from wallet_entries opened
     where wallet_id = $1 and kind = 'hold' and seq <= $2 and not exists (
