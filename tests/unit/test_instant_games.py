@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actors.instant import instant_rule
 from actors.limbo.rules import LIMBO
@@ -82,6 +83,18 @@ def test_limbo_draws_the_nonces_in_turn_and_pays_what_targets_say() -> None:
         assert (answer.nonce, answer.pair, answer.target) == (nonce, 1, 250)
         assert answer.balance.available == balance == wallets.available(ALICE)
     assert 50 < winners < 110
+
+
+def test_a_result_that_just_reaches_its_target_wins() -> None:
+    wallets = funded()
+    for number in range(1, 50):
+        drawn = wallets.decide(ALICE, limbo(number, 100)).reply.result
+        if drawn > 100:  # below 1.01 there is no target
+            reached = wallets.decide(ALICE, limbo(number, 100, drawn)).reply
+            missed = wallets.decide(ALICE, limbo(number, 100, drawn + 1)).reply
+            assert (reached.result, reached.won, reached.payout) == (drawn, True, drawn)
+            assert (missed.result, missed.won, missed.payout) == (drawn, False, 0)
+        wallets.act(ALICE, limbo(number, 100))
 
 
 @pytest.mark.parametrize(("rows", "risk"), [(8, "low"), (9, "high"), (15, "medium"), (16, "high")])
@@ -263,14 +276,24 @@ def test_an_answer_is_the_same_from_a_row_that_was_stored_with_other_spaces(bet:
         name: json.dumps(json.loads(getattr(placed.bet, name)), indent=1)
         for name in ("parameters", "outcome")
     }
-    stored = Entry(
-        **{name: getattr(placed, name) for name in Entry.__struct_fields__}
-        | {"bet": Bet(**{n: getattr(placed.bet, n) for n in Bet.__struct_fields__} | spaced)}
-    )
+    stored = replace(placed, bet=replace(placed.bet, **spaced))
     replay = KIND.rules[type(bet)].replay
     assert replay is not None
 
     assert replay(bet, stored) == first
+
+
+@pytest.mark.parametrize("bet", [limbo(1, 100), drop(1, 100)])
+def test_a_row_of_another_game_is_no_answer_even_with_the_same_parameters(bet: Any) -> None:
+    wallets = funded()
+    wallets.answer(ALICE, bet)
+    (placed,) = wallets.entries(ALICE)[-1:]
+    assert placed.bet is not None
+    other = replace(placed, bet=replace(placed.bet, game="keno"))
+    replay = KIND.rules[type(bet)].replay
+    assert replay is not None
+
+    assert refusal(lambda: replay(bet, other)) is REQUEST_MISMATCH
 
 
 OTHERS = [
