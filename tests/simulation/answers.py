@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from actors.decision import Push
-from actors.wallet.commands import Adjust, SendTip
+from actors.wallet.commands import Adjust, SendTip, StartRain
 from actors.wallet.facts import Entry
 from protocol.commands.crash import BetCrash, CashedOut, CrashBet, CrashCancelled, CrashState
 from protocol.commands.dice import RollDice
@@ -19,7 +19,7 @@ from protocol.commands.plinko import DropPlinko
 from protocol.commands.seed import CurrentSeed, Rotated
 from protocol.commands.wallet import BalanceOf, Moved, Wallet, WalletUpdated
 from protocol.errors import Failure
-from tests.simulation import limits, mines, table_answers
+from tests.simulation import limits, mines, rain, table_answers
 from tests.simulation.books import Books
 from tests.simulation.call import Call
 from tests.simulation.rounds import Rounds
@@ -43,6 +43,7 @@ EXPECTED_REFUSALS = {
     "game_open",
     "nothing_picked",
     *limits.REFUSALS,
+    *rain.REFUSALS,
 }
 # What the state of a game refuses, and whether one was open then.
 GAME_REFUSALS = {
@@ -61,6 +62,8 @@ def content(command: Any) -> tuple[Any, ...]:
         return (command.kind, command.currency, command.amount_minor, command.operator)
     if isinstance(command, SendTip):
         return ("tip_sent", command.currency, command.amount_minor, command.to)
+    if isinstance(command, StartRain):
+        return rain.content(command)
     if isinstance(command, RollDice):
         game, chosen = "dice", f'"target":{command.target},"direction":"{command.direction.value}"'
     elif isinstance(command, PlayLimbo):
@@ -87,6 +90,8 @@ def content_of(row: Entry) -> tuple[Any, ...]:
         return table_answers.content_of(row)
     if row.step is not None:
         return mines.content_of(row)
+    if row.rain is not None:
+        return rain.content_of(row)
     return (row.kind, row.currency, abs(row.available_delta), row.counterparty)
 
 
@@ -142,6 +147,8 @@ class Answers:
             outcome = msgspec.to_builtins(outcome)
             game = self._books.games[row.wallet_id][step.hold or row.seq]
             expected: Any = game.answer(row)
+        elif row.rain is not None:
+            expected = rain.answer(row, self._books.rows[row.wallet_id])
         elif bet is None:
             expected = Moved(row.seq, row.kind, abs(row.available_delta), balance)
         else:
@@ -255,6 +262,8 @@ class Answers:
                 return f"the row is {row}"
         elif code == "insufficient_balance":
             return self._insufficient(call, failure)
+        elif code == "nobody_active":
+            return self._nobody(call, row)
         elif code in limits.REFUSALS:
             return self._books.limits.refused(call.wallet_id, failure)
         elif code in GAME_REFUSALS:
@@ -277,6 +286,12 @@ class Answers:
     def _open(self, call: Call, seq: int, currency: str | None) -> bool:
         games = self._books.open_at(call.wallet_id, seq)
         return any(currency in (None, game.currency) for game in games)
+
+    def _nobody(self, call: Call, row: Entry | None) -> str | None:
+        """Nobody was there now; what fell before answers all the same."""
+        if row is not None and row.seq <= self._fresh_from(call):
+            return f"it fell before, {row}"
+        return "somebody was there" if call.command.to else None
 
     def _insufficient(self, call: Call, failure: Failure) -> str | None:
         """The balance that the refusal names is one that stood, committed, since the call."""

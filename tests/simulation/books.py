@@ -13,10 +13,21 @@ from actors.decision import Message
 from actors.wallet.facts import Bet, Entry, RestrictionSet, SeedPair, SeedPairIssued, Step
 from tests.simulation.limits import Restraint
 from tests.simulation.mines import Game
+from tests.simulation.rain import Rains
 from tests.simulation.rounds import Rounds, is_of_crash, sign
 
 CREATES = {"deposit", "faucet", "withdrawal"}
-ARRIVES = {"tip_received", "tip_refused", "tip_returned"}
+ARRIVES = {
+    *("tip_received", "tip_refused", "tip_returned"),
+    *("rain_received", "rain_refused", "rain_returned"),
+}
+# What carries the money of a row: a family of its own for rain.
+CARRIES = {
+    "tip_sent": "ReceiveTip",
+    "tip_refused": "ReturnTip",
+    "rain_sent": "ReceiveRain",
+    "rain_refused": "ReturnRain",
+}
 # What the tables of these worlds allow.
 MOST_PROFIT = {"USD": 200_000, "BTC": 10**10}
 
@@ -130,7 +141,8 @@ class Books:
         self._created: Counter[str] = Counter()
         self._house: Counter[str] = Counter()
         self._outbox: dict[UUID, Message] = {}
-        self._in_flight: dict[UUID, tuple[int, str, int]] = {}
+        self._in_flight: dict[UUID, tuple[int, str, int, str]] = {}
+        self.rains = Rains(fail)
 
     @property
     def waiting(self) -> int:
@@ -178,8 +190,9 @@ class Books:
                 continue
             leg = _leg(message)
             sent[leg] -= 1
-            _name, to, _sender, currency, amount = leg
-            self._in_flight[message.id] = (to, currency, amount)
+            name, to, _sender, currency, amount = leg
+            self._in_flight[message.id] = (to, currency, amount, name)
+        self.rains.enter(facts)
         if any(sent.values()):
             self._fail(f"legs without their message, or the other way round: {+sent} {-sent}")
         for currency in {fact.currency for fact in facts if isinstance(fact, Entry)}:
@@ -219,8 +232,8 @@ class Books:
         amount = row.available_delta
         if row.kind in CREATES:
             self._created[row.currency] += amount
-        elif row.kind == "tip_sent":
-            sent["ReceiveTip", row.counterparty, row.wallet_id, row.currency, -amount] += 1
+        elif row.kind in {"tip_sent", "rain_sent"}:
+            sent[CARRIES[row.kind], row.counterparty, row.wallet_id, row.currency, -amount] += 1
         elif row.kind in ARRIVES:
             self._arrive(row, sent)
         elif row.kind == "bet" and row.bet is not None:
@@ -235,14 +248,17 @@ class Books:
             self._fail(f"a row of no kind: {row}")
 
     def _arrive(self, row: Entry, sent: Counter[tuple[Any, ...]]) -> None:
-        to, currency, amount = self._in_flight.pop(row.request_id, (0, "", 0))
-        expected = 0 if row.kind == "tip_refused" else amount
+        refused = row.kind in CARRIES
+        to, currency, amount, name = self._in_flight.pop(row.request_id, (0, "", 0, ""))
+        expected = 0 if refused else amount
         if (to, currency, expected) != (row.wallet_id, row.currency, row.available_delta):
             self._fail(f"wallet {row.wallet_id}: no message carried {row}")
-        if row.kind == "tip_refused":
+        if name.endswith("Rain") is not row.kind.startswith("rain"):
+            self._fail(f"a {name} became {row}")
+        if refused:
             if self._balances[currency].get(row.wallet_id, 0) + amount <= 2**53 - 1:
                 self._fail(f"a tip was refused though there was room: {row}")
-            sent["ReturnTip", row.counterparty, row.wallet_id, currency, amount] += 1
+            sent[CARRIES[row.kind], row.counterparty, row.wallet_id, currency, amount] += 1
 
     def _verify(self, row: Entry, bet: Bet) -> int:
         """What the house made of a bet, if everything in its row is true."""
@@ -331,7 +347,7 @@ class Books:
     def _conserve(self, currency: str) -> None:
         here = sum(self._balances[currency].values())
         held = sum(self._held[currency].values())
-        flying = sum(amount for _to, code, amount in self._in_flight.values() if code == currency)
+        flying = sum(leg[2] for leg in self._in_flight.values() if leg[1] == currency)
         made = self._created[currency] - self._house[currency]
         if here + held + flying != made:
             where = f"{here} in wallets, {held} held and {flying} in flight"
@@ -344,5 +360,5 @@ class Books:
 def _leg(message: Message) -> tuple[Any, ...]:
     body: Any = message.body
     name = type(body).__name__
-    sender = body.sender if name == "ReceiveTip" else body.receiver
+    sender = body.sender if name.startswith("Receive") else body.receiver
     return (name, message.key, sender, body.currency, body.amount_minor)

@@ -14,16 +14,19 @@ from protocol.commands.dice import Direction, RollDice
 from protocol.commands.limbo import PlayLimbo
 from protocol.commands.mines import CashOutMines, MinesPlayed, RevealTile, StartMines
 from protocol.commands.plinko import DropPlinko
+from protocol.commands.rain import RainStarted
 from protocol.commands.seed import GetSeed, RotateSeed, SetClientSeed
 from protocol.commands.wallet import GetWallet
 from protocol.errors import Failure
-from tests.simulation import limits, mines, tables
+from tests.simulation import limits, mines, rain, tables
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
 PATIENCE_S = 6.0
 OPERATOR = 99
+# How often it rains beside everything else that a player does.
+RAINY = 0.2
 
 
 class Client:
@@ -36,6 +39,7 @@ class Client:
         self._care = Random(f"limits {world.seed} {wallet_id} {hand}")
         self._luck = Random(f"tables {world.seed} {wallet_id} {hand}")
         self._nerve = Random(f"mines {world.seed} {wallet_id} {hand}")
+        self._cloud = Random(f"rain {world.seed} {wallet_id} {hand}")
         self._done: list[tuple[int, Any]] = []
         """Commands that were acknowledged, for late duplicates."""
 
@@ -44,6 +48,8 @@ class Client:
         await self._finish(self._wallet_id, self._adjust("faucet", 1_000))
         for _ in range(self._world.plan.commands):
             await asyncio.sleep(self._world.storm.within_s(2.0))
+            if self._cloud.random() < RAINY:
+                await self._rain()
             if self._world.tables and self._luck.random() < 0.5:
                 await self._gamble()
                 continue
@@ -110,6 +116,17 @@ class Client:
                 self._done.append((self._wallet_id, command))
                 await self._repeat()
 
+    async def _rain(self) -> None:
+        """Let it rain, and ask for the same again when others are there."""
+        rng, wallets, own = self._cloud, self._world.wallets, self._wallet_id
+        command = rain.command(rng, wallets, own)
+        outcome = await self._finish(own, command)
+        if isinstance(outcome, RainStarted):
+            self._done.append((own, command))
+            await self._repeat()
+            if rng.random() < 0.5:
+                await self._finish(own, rain.on_others(rng, wallets, own, command))
+
     def _somebody(self) -> int:
         wallets = self._world.wallets
         return wallets[self._rng.randrange(len(wallets))]
@@ -128,7 +145,7 @@ class Client:
 
     def _money(self) -> Adjust:
         rng = self._rng
-        if rng.random() < 0.1:  # so that balances meet their bound, and tips are refused
+        if rng.random() < 0.2:  # so that balances meet their bound, and tips are refused
             return self._adjust("deposit", MAX_MINOR - rng.randint(0, 3_000))
         kind = rng.choice(("deposit", "withdrawal", "faucet"))
         return self._adjust(kind, rng.randint(1, 2_000), rng.choice(("USD", "USD", "BTC")))

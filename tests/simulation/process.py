@@ -23,6 +23,7 @@ from actors.wallet.rules import WALLET, wallet_kind
 from protocol.commands.dice import RollDice
 from protocol.commands.limbo import PlayLimbo
 from protocol.commands.plinko import DropPlinko
+from protocol.commands.rain import RainFell
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
 from server.tables import Tables
 from storage.journal import Journal, Lane, shards_of
@@ -153,6 +154,8 @@ class Process:
         self.world.note(f"push {self.number}: {push.data}")
         if isinstance(push, Push):
             self.world.answers.push(self.number, int(push.room.removeprefix("user:")), push)
+        elif isinstance(push.data, RainFell):
+            self.world.books.rains.told(push.data)
         else:
             self.world.rounds.told(push)
 
