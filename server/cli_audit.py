@@ -42,7 +42,7 @@ async def _audit() -> Report:
 
 def _text(report: Report) -> str:
     counts = (
-        f"{report.wallets} wallets, {report.rows} rows, {report.bets} bets,"
+        f"{report.wallets} wallets, {report.rows} rows, {report.bets} bets, {report.rounds} rounds,"
         f" {report.transfers} tips, {report.messages_waiting} messages waiting,"
         f" {report.seed_pairs} seed pairs, {report.snapshots} snapshots"
     )

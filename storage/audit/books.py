@@ -25,11 +25,12 @@ _IN_WALLETS: Final = """
     ) newest group by currency
 """
 # A delivered message stays a moment longer than its money: what arrived is in a wallet already.
+# Those between wallets and tables have no amount: what is held stays in its wallet.
 _IN_FLIGHT: Final = """
     select body ->> 'currency' as currency,
         sum((body ->> 'amount_minor')::numeric) as in_flight
     from outbox message
-    where not exists (
+    where body ? 'amount_minor' and not exists (
         select from wallet_entries got
         where got.wallet_id = message.key and got.request_id = message.message_id
     )

@@ -46,6 +46,7 @@ class Report(msgspec.Struct):
     wallets: int = 0
     rows: int = 0
     bets: int = 0
+    rounds: int = 0
     transfers: int = 0
     seed_pairs: int = 0
     messages_waiting: int = 0

@@ -5,9 +5,12 @@ import asyncpg
 from storage.audit.bets import check_bets
 from storage.audit.books import check_books, read_books
 from storage.audit.chain import check_chain
+from storage.audit.limits import check_limits
 from storage.audit.rains import check_rains
 from storage.audit.report import Report
+from storage.audit.rounds import check_rounds
 from storage.audit.snapshots import check_snapshots
+from storage.audit.stakes import check_stakes
 from storage.audit.transfers import check_transfers
 from storage.vault import Vault
 
@@ -36,6 +39,9 @@ async def examine(connection: asyncpg.Connection, vault: Vault) -> Report:
     await check_transfers(connection, report)
     await check_rains(connection, report)
     await check_bets(connection, vault, report)
+    await check_rounds(connection, report)
+    await check_stakes(connection, report)
+    await check_limits(connection, report)
     await check_snapshots(connection, report)
     check_books(report)
     return report

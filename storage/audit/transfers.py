@@ -108,7 +108,7 @@ _MESSAGES: Final = f"""
     left join wallet_entries tip
         on origin.kind in ('tip_refused', 'rain_refused')
         and tip.wallet_id = {_WALLET_OF_TIP} and tip.seq = {_SEQ_OF_TIP}
-    where (
+    where message.command not in ('Join', 'SettleHold', 'ReleaseHold') and (
         message.message_id = {_ID_OF_ORIGIN}
         and message.kind = 'wallet' and message.key = origin.counterparty
         and case

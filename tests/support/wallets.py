@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from actors.crash.stake import RULES as CRASH_STAKES
 from actors.decision import Context, Decision, Known, Message
 from actors.dice.rules import DICE
 from actors.instant import instant_rule
@@ -35,6 +36,7 @@ KIND = wallet_kind(
         PlayLimbo: instant_rule(LIMBO, LIMITS),
         DropPlinko: instant_rule(PLINKO, LIMITS),
         **mines_rules(LIMITS),
+        **CRASH_STAKES,
     }
 )
 
