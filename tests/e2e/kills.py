@@ -56,6 +56,16 @@ class Player:
             return "wallet:tip", {"to": friend, "amount": 7, **request}
         return "dice:roll", {"stake": 10, "target": 4950, "direction": "under", **request}
 
+    def next_step(self, games: list[Fields]) -> tuple[str, Fields]:
+        """A game of mines begun, a tile picked, or after two picks a cash-out."""
+        request = {"currency": "PLAY", "request_id": str(uuid4())}
+        if not games:
+            return "mines:start", {"stake": 10, "mines": 3, **request}
+        picks = len(games[0]["revealed"])
+        if picks < 2:
+            return "mines:reveal", {"tile": picks, **request}
+        return "mines:cashout", request
+
 
 @dataclass
 class Report:
@@ -65,6 +75,7 @@ class Report:
     postgres_kills: int = 0
     acknowledged: int = 0
     resent: int = 0
+    games_of_mines: int = 0
     lost: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
@@ -122,6 +133,10 @@ async def _play_until_killed(
         for index, (client, player) in enumerate(zip(clients, players, strict=True))
         for _ in range(PIPELINE)
     ]
+    playing += [
+        asyncio.create_task(_dig(client, player))
+        for client, player in zip(clients, players, strict=True)
+    ]
     await asyncio.sleep(seconds)
     server.kill()
     for client in clients:
@@ -138,6 +153,17 @@ async def _play(client: socketio.AsyncClient, player: Player, friend: str) -> No
         name, fields = player.next_command(friend)
         player.unanswered[fields["request_id"]] = (name, fields)
         await _ask(client, player, name, fields)
+
+
+async def _dig(client: socketio.AsyncClient, player: Player) -> None:
+    """Play mines, one step after the other, going on with the game that a kill left open."""
+    while True:
+        answer = await client.call("mines:state", {"currency": "PLAY"}, timeout=20)
+        if answer["success"]:
+            name, fields = player.next_step(answer["data"]["games"])
+            player.unanswered[fields["request_id"]] = (name, fields)
+            while fields["request_id"] in player.unanswered:
+                await _ask(client, player, name, fields)
 
 
 async def _ask(client: socketio.AsyncClient, player: Player, name: str, fields: Fields) -> None:
@@ -174,11 +200,13 @@ async def _compare(folder: Path, players: list[Player], report: Report) -> None:
     connection = await asyncpg.connect(dsn)
     try:
         rows = await connection.fetch(
-            "select * from wallet_entries where kind in ('bet', 'tip_sent')"
+            "select * from wallet_entries"
+            " where kind in ('bet', 'hold', 'reveal', 'settle', 'tip_sent')"
         )
         key = base64.b64decode((folder / "data" / "seed_encryption_key").read_text())
         audited = await audit(dsn, Vault(key))
-        assert audited.bets == sum(row["kind"] == "bet" for row in rows)
+        assert audited.bets == sum(row["kind"] in {"bet", "hold"} for row in rows)
+        report.games_of_mines = sum(row["kind"] == "settle" for row in rows)
         report.findings = [str(finding) for finding in audited.findings]
     finally:
         await connection.close()
@@ -206,10 +234,25 @@ def _check(report: Report, request_id: str, promised: Fields, rows: list[Any]) -
         stored = (f"{row['wallet_id']}-{row['seq']}", row["payout"])
         same = same and stored == (promised["bet_id"], promised["payout"])
         same = same and json.loads(row["outcome"])["roll"] == promised["roll"]
-    else:
+    elif row["kind"] == "tip_sent":
         same = same and row["seq"] == promised["seq"]
+    else:
+        same = same and _is_step(row, promised)
     if not same:
         report.changed.append(request_id)
+
+
+def _is_step(row: Any, promised: Fields) -> bool:
+    """Whether a step of a game is what its player was told."""
+    if promised["bet_id"] != f"{row['wallet_id']}-{row['hold'] or row['seq']}":
+        return False
+    if row["kind"] == "hold":
+        return bool(promised["stake"] == row["stake"])
+    outcome = json.loads(row["outcome"])
+    if row["kind"] == "reveal":
+        return bool(promised["revealed"] == outcome["revealed"])
+    told = (promised["payout"], promised["revealed"], promised["mined"], promised["ended"])
+    return told == (row["payout"], outcome["picked"], outcome["mines"], outcome["ended"])
 
 
 def main() -> int:

@@ -14,5 +14,6 @@ async def test_twenty_kills_under_load_lose_and_repeat_nothing(tmp_path: Path) -
     assert report.postgres_kills == 4
     assert report.acknowledged > 20 * kills.PLAYERS
     assert report.resent > 0
+    assert report.games_of_mines > kills.PLAYERS
     assert (report.lost, report.changed, report.duplicated) == ([], [], [])
     assert (report.refused, report.findings) == ([], [])
