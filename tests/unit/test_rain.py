@@ -181,7 +181,9 @@ def test_a_full_wallet_sends_its_share_back_once() -> None:
     shares = list(wallets.sent)
     wallets.deliver_all()
 
-    assert wallets.entries(BOB)[-1].kind == RAIN_REFUSED
+    refused = wallets.entries(BOB)[-1]
+    assert (refused.kind, refused.available_delta) == (RAIN_REFUSED, 0)
+    assert wallets.available(BOB) == MAX_MINOR - 32
     assert wallets.entries(ALICE)[-1].kind == RAIN_RETURNED
     assert [wallets.available(who) for who in (ALICE, CAROL, DAVE)] == [934, 33, 33]
     rows = {who: len(wallets.entries(who)) for who in (ALICE, BOB, CAROL, DAVE)}
