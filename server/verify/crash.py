@@ -53,7 +53,7 @@ def crash(
     as_json: bool,
     stake: Stake | None,
 ) -> None:
-    """Compute where a crash round bust, and with a cash-out what it paid.
+    """Compute where a crash round bust, and what a cash-out paid.
 
     A round's hash is revealed when it is over, and its SHA-256 is the hash of the round before. The
     exit code is 1 if it does not lead to the hash that it is compared with.

@@ -24,7 +24,7 @@ For example:
 @click.option("--target", help="The target in units: 2.50 (250 in the bet).")
 @staked
 def limbo(seeds: Seeds, *, target: str | None, stake: Stake | None) -> Report:
-    """Compute the result of a limbo bet, and with a target what it came to.
+    """Compute the result of a limbo bet, and what it came to.
 
     The exit code is 1 if the server seed does not have the hash that was shown.
     """
