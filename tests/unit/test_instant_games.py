@@ -24,6 +24,7 @@ from protocol.commands.limbo import LimboResult, PlayLimbo
 from protocol.commands.plinko import DropPlinko, PlinkoResult
 from protocol.errors import (
     BALANCE_LIMIT,
+    GAME_PAUSED,
     INSUFFICIENT_BALANCE,
     MALFORMED,
     NO_SEED,
@@ -203,6 +204,25 @@ def test_guards_in_their_order(command: type[Any], change: dict[str, Any], kind:
 
     assert refusal(lambda: wallets.act(ALICE, command(**fields))) is kind
     assert KIND.snapshot(wallets.state(ALICE)) == before
+
+
+@pytest.mark.parametrize("bet", [limbo(1, 100, currency="XXX"), drop(1, 100, currency="XXX")])
+def test_a_paused_game_refuses_new_bets_before_it_looks_at_them(bet: Any) -> None:
+    wallets = funded()
+    game = GAMES[type(bet)]
+    paused: set[str] = set()
+    rule = instant_rule(game, LIMITS, paused)
+
+    def asked(wager: Any) -> ErrorKind | None:
+        return refusal(lambda: rule.decide(wallets.state(ALICE), wager, wallets._context))
+
+    assert asked(bet) is UNKNOWN_CURRENCY
+    paused.add(game.name)
+    assert asked(bet) is GAME_PAUSED
+    assert asked(replace(bet, request_id=SERVERS)) is MALFORMED
+    paused.remove(game.name)
+    paused.add("another")
+    assert asked(bet) is UNKNOWN_CURRENCY
 
 
 @pytest.mark.parametrize("make", [limbo, drop])
