@@ -386,6 +386,17 @@ def test_a_raise_that_has_come_is_what_later_changes_are_held_against() -> None:
     assert player.refuses(301) is STAKE_LIMIT_REACHED
 
 
+def test_a_raise_upon_a_raise_that_has_come_keeps_it_in_force() -> None:
+    player = Player()
+    player.limit(STAKE, Period.MONTH, 100)
+    player.limit(STAKE, Period.MONTH, 500)
+    player.set_clock(player.now_ms + DAY)
+    shown = player.limit(STAKE, Period.MONTH, 900)
+    assert shown.limits[0].amount == 500
+    assert player.refuses(500) is None
+    assert player.refuses(501) is STAKE_LIMIT_REACHED
+
+
 # Breaks.
 
 
