@@ -102,7 +102,7 @@ def plan(seed: int) -> Plan:
         linger_s=rng.choice((0.0, 0.1, 2.0, 5.0)),
         notice_s=rng.choice((0.0, 0.1, 3.0)),
         idle_ms=idle_ms,
-        caution=care.choice((0.0, 0.05, 0.25)),
+        caution=care.choice((0.0, 0.1, 0.3)),
         leaps=care.random() < 0.5,
         disasters=disasters,
         disaster_every_s=rng.choice((0.3, 1.0, 4.0)),
