@@ -39,6 +39,8 @@ def _values(schema: dict[str, Any]) -> str:
     one = alternatives[0]
     if "enum" in one:
         return "One of " + ", ".join(f"`{value}`" for value in one["enum"])
+    if one.get("items", {}).get("type") == "object":
+        return "A list, as JSON"
     words = {
         "integer": "A whole number",
         "number": "A number",
@@ -56,9 +58,10 @@ def _default(name: str) -> str:
     default = Settings.model_fields[name].get_default(call_default_factory=True)
     if default is None or default == frozenset():
         return "- Not set by default\n"
-    if isinstance(default, Mapping):
-        tables = json.dumps(msgspec.to_builtins(dict(default)), indent=2)
-        return f"- Default:\n\n```json\n{tables}\n```\n"
+    if isinstance(default, Mapping | list):
+        plain = dict(default) if isinstance(default, Mapping) else default
+        shown = json.dumps(msgspec.to_builtins(plain), indent=2)
+        return f"- Default:\n\n```json\n{shown}\n```\n"
     text = json.dumps(default) if isinstance(default, bool) else str(default)
     return f"- Default: `{text}`\n"
 

@@ -119,7 +119,7 @@ CrashTables = Annotated[
     list[Table],
     NoDecode,
     BeforeValidator(_crash_tables),
-    WithJsonSchema({"type": "array"}),
+    WithJsonSchema({"type": "array", "items": {"type": "object"}}),
 ]
 
 

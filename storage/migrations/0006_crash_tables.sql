@@ -1,6 +1,6 @@
 -- What happens at crash tables: append-only, one row for each thing. Nothing updates a row.
 --
--- seq is gapless per table, so the primary key also stops two owners of one table from both writing.
+-- seq is gapless per table, so the primary key also stops two owners of a table from both writing.
 create table crash_entries (
     table_id bigint not null check (table_id > 0),
     seq bigint not null check (seq > 0),

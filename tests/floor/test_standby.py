@@ -22,7 +22,8 @@ async def rival(
 ) -> AsyncIterator[tuple[Pitboss, asyncio.Task[int]]]:
     """A second node, and its start, which ends when it serves."""
     pools = await open_pools(database_url)
-    pitboss = Pitboss(Settings(env="test", data_dir=folder, port=0, crash_tables=[]), database_url, pools)
+    settings = Settings(env="test", data_dir=folder, port=0, crash_tables=[])
+    pitboss = Pitboss(settings, database_url, pools)
     starting = asyncio.create_task(pitboss.start())
     try:
         yield pitboss, starting
