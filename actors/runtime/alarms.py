@@ -17,7 +17,7 @@ class Alarms:
     """At most one alarm an actor, so the number of actors bounds them.
 
     A changed or cleared alarm leaves its old heap entry behind, which is skipped when it is due;
-    the heap is rebuilt when most of it is such leftovers.
+    the heap is made anew when most of it is such leftovers.
     """
 
     def __init__(self, ring: Callable[[Actor], None], clock: Callable[[], int]) -> None:
@@ -30,6 +30,9 @@ class Alarms:
 
     def set(self, actor: Actor, at_ms: int) -> None:
         """Call `actor` at `at_ms`, instead of any earlier wish; 0 clears it."""
+        if actor.alarm_ms == at_ms:
+            # A table wants the same again with each bet: the heap has it already.
+            return
         actor.alarm_ms = at_ms
         if at_ms == 0:
             self._set.discard(actor)
@@ -37,9 +40,12 @@ class Alarms:
         self._set.add(actor)
         self._count += 1
         if len(self._heap) > 64 + 2 * len(self._set):
-            self._heap = [entry for entry in self._heap if entry[2].alarm_ms == entry[0]]
+            wishes = enumerate(self._set, self._count)
+            self._heap = [(wish.alarm_ms, number, wish) for number, wish in wishes]
             heapq.heapify(self._heap)
-        heapq.heappush(self._heap, (at_ms, self._count, actor))
+            self._count += len(self._set)
+        else:
+            heapq.heappush(self._heap, (at_ms, self._count, actor))
         self._schedule()
 
     def clear(self, actor: Actor) -> None:

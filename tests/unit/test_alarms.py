@@ -84,6 +84,17 @@ async def test_changed_alarms_do_not_pile_up() -> None:
 
 
 @on_virtual_time
+async def test_wishes_that_come_again_and_again_do_not_pile_up() -> None:
+    clocked, (a, b) = Clocked(), actors(2)
+    for turn in range(1_000):
+        clocked.alarms.set(a, 500)
+        clocked.alarms.set(b, 600 + turn % 2)
+    assert len(clocked.alarms._heap) < 100
+    await asyncio.sleep(1)
+    assert clocked.rung == [(0, 500), (1, 601)]
+
+
+@on_virtual_time
 async def test_closed_alarms_ring_no_more() -> None:
     clocked, (a,) = Clocked(), actors(1)
     clocked.alarms.set(a, 100)
