@@ -7,8 +7,6 @@ import pytest
 
 from actors.crash import odds
 from actors.crash.table import Table
-from server.app import Pitboss
-from storage.audit import audit
 from tests.floor.house import LIMIT_S, Fields, House, Seat, request_id
 
 TABLE = Table(

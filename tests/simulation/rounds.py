@@ -18,6 +18,8 @@ from actors.decision import Announcement, Message
 from actors.wallet.facts import Entry
 from protocol.ids import message_id, settlement_id, table_message_id
 
+# What happens to a round only while the table lives on that opened it.
+GOES_ON = {"joined", "left", "started", "crashed"}
 BET_ENDS = {"left", "cashed_out", "lost", "refunded"}
 Hold = tuple[int, int]
 """A wallet and the number of the entry that holds the stake."""
@@ -54,8 +56,9 @@ class Bet:
 class Round:
     """One round as its rows tell it."""
 
-    def __init__(self, opened: RoundEntry, bust: int) -> None:
+    def __init__(self, opened: RoundEntry, bust: int, writer: int) -> None:
         self.number = opened.round
+        self.writer = writer
         self.bust = bust
         self.opened_ms = opened.at_ms
         self.started_ms: int | None = None
@@ -76,6 +79,8 @@ class Rounds:
         self._tables = tables
         self._chains = chains
         self._fail = fail
+        self.writer = 0
+        """The connection that commits what is entered next."""
         self.rows: dict[int, list[RoundEntry]] = defaultdict(list)
         self.rounds: dict[int, dict[int, Round]] = defaultdict(dict)
         self._opened = asyncio.Event()
@@ -122,7 +127,7 @@ class Rounds:
             return self._opens(row, current)
         if row.kind == "returned":
             return self._returns(row, current)
-        if current is None or row.round != current.number:
+        if current is None or row.round != current.number or self._is_taken_over(row, current):
             return False
         if row.kind == "started":
             due_ms = current.opened_ms + self._tables[row.table].betting_ms
@@ -154,7 +159,7 @@ class Rounds:
         bust = bust_of(round_hash, chain.public_seed, table.edge_percent, table.most_multiplier)
         self._hashes[row.table] = round_hash
         self._opened.set()
-        self.rounds[row.table][row.round] = Round(row, bust)
+        self.rounds[row.table][row.round] = Round(row, bust, self.writer)
         return fits
 
     def _next_place(self, table: int) -> tuple[int, int]:
@@ -166,6 +171,10 @@ class Rounds:
         if position < chains[at].length:
             return chain_id, position + 1
         return chains[at + 1].chain_id, 1
+
+    def _is_taken_over(self, row: RoundEntry, current: Round) -> bool:
+        """Whether a round goes on at another's hands, who should have voided it."""
+        return row.kind in GOES_ON and current.writer != self.writer
 
     def _is_betting(self, current: Round) -> bool:
         return current.started_ms is None and current.ended is None

@@ -126,6 +126,7 @@ class World:
             shard = shard_of(fact.table, CRASH) if table else shard_of(fact.wallet_id)
             if self.database.locks.get(shard) is not backend:
                 self.fail(f"backend {backend.number} wrote {fact} without its lock")
+        self.rounds.writer = backend.number
         self.books.commit(facts, sent)
 
     def _deleted(self, ids: Sequence[UUID]) -> None:
