@@ -46,21 +46,21 @@ _BEGIN: Final = """
 """
 # Only who moves the checkpoint on from where it stood adds what lies between: two readers at once,
 # or a reader while the tables are emptied, count nothing twice.
-_MOVE: Final = f"""
-    with moved as (
-        update player_stats set upto_seq = $3 where wallet_id = $1 and upto_seq = $2 returning 1
-    ), page as ({_COUNTED})
+_ADVANCE: Final = """
+    update player_stats set upto_seq = $3 where wallet_id = $1 and upto_seq = $2 returning true
+"""
+_ADD: Final = f"""
     insert into player_game_stats as kept (
         wallet_id, game, currency, bets, staked, paid, biggest_win, best_multiplier
     )
-    select $1, page.* from page where exists (select from moved)
+    select $1, page.* from ({_COUNTED}) page
     on conflict (wallet_id, game, currency) do update set
         bets = kept.bets + excluded.bets,
         staked = kept.staked + excluded.staked,
         paid = kept.paid + excluded.paid,
         biggest_win = greatest(kept.biggest_win, excluded.biggest_win),
         best_multiplier = greatest(kept.best_multiplier, excluded.best_multiplier)
-"""  # noqa: S608 - only our own queries are put in
+"""  # noqa: S608 - only our own query is put in
 _KEPT: Final = """
     select game, currency, bets, staked, paid, biggest_win, best_multiplier
     from player_game_stats where wallet_id = $1
@@ -114,9 +114,11 @@ class StatsReader:
             log.warning("statistics of wallet %d are counted again later: %s", wallet_id, failure)
 
     async def _move(self, wallet_id: int, upto: int, beyond: int) -> None:
-        async with borrow(self._pool) as connection:
+        # Both tables in the order in which they are read, and emptied: nobody waits in a circle.
+        async with borrow(self._pool) as connection, connection.transaction():
             await connection.execute(_BEGIN, wallet_id)
-            await connection.execute(_MOVE, wallet_id, upto, beyond)
+            if await connection.fetchval(_ADVANCE, wallet_id, upto, beyond):
+                await connection.execute(_ADD, wallet_id, upto, beyond)
 
 
 class _Total(msgspec.Struct):

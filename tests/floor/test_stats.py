@@ -10,8 +10,9 @@ from actors.wallet.commands import ReleaseHold
 from protocol.commands.floor import Game
 from protocol.commands.stats import GetPlayerStats, PlayerStats
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
+from storage.queries import stats
 from storage.queries.stats import StatsReader
-from tests.floor.house import Fields, House, Person, Seat, bet, request_id
+from tests.floor.house import LIMIT_S, Fields, House, Person, Seat, bet, request_id
 
 STAKE = {"stake": 100, "currency": "PLAY"}
 
@@ -190,7 +191,7 @@ async def test_readers_and_players_at_once_count_nothing_twice(house: House) -> 
                 found.upto,
                 ann.user_id,
             )
-            assert sum(stats.bets for stats in found.stats) == rows
+            assert sum(part.bets for part in found.stats) == rows
 
     async def play_on() -> None:
         for _ in range(5):
@@ -199,6 +200,26 @@ async def test_readers_and_players_at_once_count_nothing_twice(house: House) -> 
 
     await asyncio.gather(play_on(), *map(read_on, readers))
     assert await shown(readers[0], ann.user_id) == await added_up(house.pool, ann.user_id)
+
+
+async def test_a_checkpoint_that_moves_in_the_middle_of_a_read_counts_nothing_twice(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, seat = await player(house)
+    await play(seat)
+    newest = (await seat.ok("wallet:get"))["seq"]
+    # The reader stays for a moment where it has seen the old checkpoint and nothing else.
+    monkeypatch.setattr(stats, "_MARK", stats._MARK + " from pg_sleep(0.5)")
+    reader = StatsReader(house.pool)
+    reading = asyncio.create_task(shown(reader, ann.user_id))
+    asleep = "select exists (select from pg_stat_activity where wait_event = 'PgSleep')"
+    async with asyncio.timeout(LIMIT_S):
+        while not await house.pool.fetchval(asleep):
+            await asyncio.sleep(0.01)
+    await reader._move(ann.user_id, 0, newest)
+
+    assert await kept(house, ann.user_id) == newest
+    assert await reading == await added_up(house.pool, ann.user_id)
 
 
 async def test_the_checkpoint_may_be_out_of_reach(
@@ -232,11 +253,11 @@ async def test_a_wallet_with_very_many_bets_and_very_large_ones(house: House) ->
         ann.user_id,
     )
     reader = StatsReader(house.pool, page=700)
-    (stats,) = await shown(reader, ann.user_id)
+    (found,) = await shown(reader, ann.user_id)
 
-    assert stats["staked"] == 2_500 * (2**53 - 1) + 2_500 * (2**53 - 2) > 2**63
-    assert (stats["bets"], stats["best_multiplier"], stats["biggest_win"]) == (5_000, 99, 0)
-    assert [stats] == await added_up(house.pool, ann.user_id)
+    assert found["staked"] == 2_500 * (2**53 - 1) + 2_500 * (2**53 - 2) > 2**63
+    assert (found["bets"], found["best_multiplier"], found["biggest_win"]) == (5_000, 99, 0)
+    assert [found] == await added_up(house.pool, ann.user_id)
     assert await kept(house, ann.user_id) >= 4_200
     only = await reader.read(ann.user_id, GetPlayerStats(Game.DICE, "USD"))
     assert len(only.stats) == 1
