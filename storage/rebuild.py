@@ -5,7 +5,8 @@ What counts for limits of play is added up by the database, so that a wallet wit
 read back without holding them.
 """
 
-from typing import Final
+from bisect import bisect_left, bisect_right
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -25,12 +26,9 @@ _PAIR: Final = """
 """
 
 # Only asked for a wallet that has something held.
-_HOLDS: Final = f"""
+_HOLDS: Final = """
     select seq, game, currency, stake, pair, nonce, parameters, (
-        select max(before.at_ms) / {DAY_MS} from wallet_entries before
-        where before.wallet_id = $1 and before.seq <= opened.seq
-    ) as day, (
-        select coalesce(array_agg((reveal.outcome ->> 'tile')::int order by reveal.seq), '{{}}')
+        select coalesce(array_agg((reveal.outcome ->> 'tile')::int order by reveal.seq), '{}')
         from wallet_entries reveal
         where reveal.wallet_id = $1 and reveal.seq > opened.seq and reveal.kind = 'reveal'
             and reveal.hold = opened.seq
@@ -42,36 +40,27 @@ _HOLDS: Final = f"""
             and ended.kind in ('settle', 'release')
     )
     order by seq
+"""
+
+_DAYS: Final = f"""
+    select at_ms / {DAY_MS} as day, min(seq) as first
+    from wallet_entries where wallet_id = $1 and seq <= $2 group by 1 order by 1 desc
 """  # noqa: S608 - the number is ours
 
-_NEWEST_DAY: Final = f"""
-    select max(at_ms) / {DAY_MS} from wallet_entries where wallet_id = $1 and seq <= $2
-"""  # noqa: S608 - the number is ours
-
-# What counts since the first day that matters, by the day it counts on: the newest that the wallet
-# had seen. A stake that was released is taken off the day on which it was held.
-_COUNTED: Final = f"""
-    with own as (
-        select seq, currency, kind, stake, payout, available_delta, hold,
-            max(at_ms) over (order by seq) / {DAY_MS} as day
-        from wallet_entries
-        where wallet_id = $1 and seq <= $2 and seq >= (
-            select min(seq) from wallet_entries
-            where wallet_id = $1 and at_ms >= $3::bigint * {DAY_MS}
-        )
-    ), counted as (
-        select own.currency,
-            case own.kind when 'release' then opened.day else own.day end as day,
-            case when own.kind in ('bet', 'hold') then own.stake
-                when own.kind = 'release' then -own.stake end as staked,
-            case when own.kind in ('bet', 'settle') then own.stake - own.payout end as lost,
-            case own.kind when 'deposit' then own.available_delta end as deposited
-        from own left join own opened on own.kind = 'release' and opened.seq = own.hold
-    )
-    select currency, day, coalesce(sum(staked), 0) as staked, coalesce(sum(lost), 0) as lost,
-        coalesce(sum(deposited), 0) as deposited
-    from counted where day is not null group by currency, day
-"""  # noqa: S608 - the number is ours
+# What counts since the first of $3, by which of them it is after. A stake that was released is
+# taken off the day on which it was held.
+_COUNTED: Final = """
+    select currency,
+        width_bucket(case kind when 'release' then hold else seq end, $3::bigint[]) as day,
+        coalesce(sum(case kind when 'release' then -stake else stake end)
+            filter (where kind in ('bet', 'hold', 'release')), 0) as staked,
+        coalesce(sum(stake - payout) filter (where kind in ('bet', 'settle')), 0) as lost,
+        coalesce(sum(available_delta) filter (where kind = 'deposit'), 0) as deposited
+    from wallet_entries
+    where wallet_id = $1 and seq <= $2 and seq >= $3[1]
+        and kind in ('bet', 'hold', 'settle', 'release', 'deposit')
+    group by 1, 2
+"""
 
 _RESTRICTIONS: Final = "select * from wallet_restrictions where wallet_id = $1 order by number"
 
@@ -87,33 +76,63 @@ async def rebuild_snapshot(connection: asyncpg.Connection, wallet_id: int) -> tu
     for row in await newest_entries(connection, wallet_id):
         state.balances[row["currency"]] = Balance(row["available_after"], row["held_after"])
         state.seq = max(state.seq, row["seq"])
+    days = await _days(connection, state)
     if any(balance.held for balance in state.balances.values()):
         for row in await connection.fetch(_HOLDS, wallet_id, state.seq):
-            state.holds[row["seq"]] = _hold(row)
+            state.holds[row["seq"]] = _hold(row, days)
     rows = await connection.fetch(_RECENT, wallet_id, state.seq, MAX_RECENT_REQUESTS)
     state.recent = {row["request_id"].int: None for row in reversed(rows)}
     pair = await connection.fetchrow(_PAIR, wallet_id)
     if pair is not None:
         state.pair_number, state.nonce = pair["number"], pair["nonce"]
-    await _count(connection, state)
+    await _count(connection, state, days)
     for row in await connection.fetch(_RESTRICTIONS, wallet_id):
         apply(state, restriction_of(row))
     return state.seq, snapshot(state)
 
 
-async def _count(connection: asyncpg.Connection, state: WalletState) -> None:
+class _Days(NamedTuple):
+    """The days on which anything counts, and the first entry that counts on each, both ascending.
+
+    An entry counts on the newest day that the wallet had seen.
+    """
+
+    numbers: list[int]
+    firsts: list[int]
+
+    def of(self, seq: int) -> int:
+        """The day that an entry counts on."""
+        return self.numbers[bisect_right(self.firsts, seq) - 1]
+
+
+async def _days(connection: asyncpg.Connection, state: WalletState) -> _Days:
+    numbers: list[int] = []
+    firsts: list[int] = []
+    for row in await connection.fetch(_DAYS, state.wallet_id, state.seq):
+        # Else a later day was seen before this one: a clock went back.
+        if not firsts or row["first"] < firsts[-1]:
+            numbers.append(row["day"])
+            firsts.append(row["first"])
+    return _Days(numbers[::-1], firsts[::-1])
+
+
+async def _count(connection: asyncpg.Connection, state: WalletState, days: _Days) -> None:
     """Add up what counts in the periods that run."""
-    today = await connection.fetchval(_NEWEST_DAY, state.wallet_id, state.seq)
-    if today is None:
+    if not days.numbers:
         return
+    today = days.numbers[-1]
     state.day_ends_ms = (today + 1) * DAY_MS
-    since = first_counted_day(today)
-    for row in await connection.fetch(_COUNTED, state.wallet_id, state.seq, since):
-        totals = Totals(int(row["staked"]), int(row["lost"]), int(row["deposited"]))
-        state.balances[row["currency"]].usage.add(totals, row["day"], today)
+    since = bisect_left(days.numbers, first_counted_day(today))
+    firsts = days.firsts[since:]
+    for row in await connection.fetch(_COUNTED, state.wallet_id, state.seq, firsts):
+        # Before the first of them is a stake that was held too long ago to count.
+        if row["day"]:
+            totals = Totals(int(row["staked"]), int(row["lost"]), int(row["deposited"]))
+            day = days.numbers[since + row["day"] - 1]
+            state.balances[row["currency"]].usage.add(totals, day, today)
 
 
-def _hold(row: asyncpg.Record) -> Hold:
+def _hold(row: asyncpg.Record, days: _Days) -> Hold:
     return Hold(
         row["game"],
         row["currency"],
@@ -122,5 +141,5 @@ def _hold(row: asyncpg.Record) -> Hold:
         row["nonce"],
         row["parameters"],
         list(row["revealed"]),
-        row["day"],
+        days.of(row["seq"]),
     )
