@@ -244,9 +244,9 @@ class Turn:
     def _void(self) -> None:
         """The written rule for a round that was interrupted.
 
-        Cash-outs that are committed stand. Of the bets still open, those that had asked to be
-        cashed out at or below the bust are paid, as that needed nobody's hand. All others are
-        refunded: nobody could cash out while the table was away.
+        Cash-outs that are committed stand. Of the bets still open, those whose target is at or below
+        the bust are paid there, whether their player wished it or more could not be won: that
+        needed nobody's hand. All others are refunded, as nobody could cash out meanwhile.
         """
         assert self.round is not None
         if self.running:
