@@ -244,7 +244,7 @@ class Turn:
     def _void(self) -> None:
         """The written rule for a round that was interrupted.
 
-        Cash-outs that are committed stand. Of the bets still open, those whose target is at or below
+        Cash-outs that are committed stand. Of the bets still open, those with a target at or below
         the bust are paid there, whether their player wished it or more could not be won: that
         needed nobody's hand. All others are refunded, as nobody could cash out meanwhile.
         """
