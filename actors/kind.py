@@ -34,3 +34,8 @@ class Kind(NamedTuple):
     """When a hydrated actor wants to be called, in milliseconds; None for never."""
     read_back: Callable[[Any], None] = lambda _state: None
     """Told of a state when all its facts were applied that storage has."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its commands carry request ids, so that what they write may be there already."""
+        return any(rule.replay is not None for rule in self.rules.values())

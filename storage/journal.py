@@ -353,8 +353,12 @@ class Lane:
     def _refuse(self, refused: Refused) -> None:
         """Take the offending actor's writes, here and in the queue, out and give them back."""
         log.warning("lane %d was refused a row of %s: %s", self.number, refused.key, refused)
-        named = {id(write.actor) for write in self._batch if _is_named(write, refused)}
-        offenders = named or {id(write.actor) for write in self._batch}
+        batch = self._batch
+        named = {id(write.actor) for write in batch if _is_named(write, refused)}
+        # Request ids are what clients can send again. A table, which has none, is to lose its round
+        # only by what it wrote itself: else many who repeat themselves together could end it.
+        repeating = {id(write.actor) for write in batch if write.actor.kind.repeats}
+        offenders = named or repeating or {id(write.actor) for write in batch}
         every = [*self._batch, *self._queue]
         self._batch = [write for write in self._batch if id(write.actor) not in offenders]
         self._queue = deque(write for write in self._queue if id(write.actor) not in offenders)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from actors.crash.rules import crash_kind
 from actors.decision import Decision, Message
 from actors.runtime.actor import Actor
 from actors.runtime.ports import Lane as LanePort
@@ -259,6 +260,31 @@ async def test_too_many_offenders_refuse_the_batch() -> None:
     refusals = [names for told, names in office.told if told == "refused"]
     assert [len(names) for names in refusals] == [1] * 7 + [13]
     assert len(office.writer.batches) == journal.MAX_REFUSALS
+    await office.end()
+
+
+@on_virtual_time
+async def test_offenders_however_many_take_no_table_with_them() -> None:
+    """Who could make a table be read again could have its round voided."""
+    office = await opened()
+    office.writer.script.extend(Refused(key, "again") for key in range(journal.MAX_REFUSALS))
+    table = office.actors[50] = Actor(crash_kind({}, ()), 50, 0, BenchLane(), 0)
+    office.put("50a", *(f"{key}a" for key in range(20)), "50b")
+    await asyncio.sleep(1)
+    assert office.told[-1] == ("committed", ["50a", "50b"])
+    assert sum(len(names) for told, names in office.told if told == "refused") == 20
+    assert not table.gone
+    await office.end()
+
+
+@on_virtual_time
+async def test_a_table_whose_own_rows_are_refused_is_given_back() -> None:
+    office = await opened()
+    office.writer.script.append(Refused(None, "a puzzle"))
+    office.actors[50] = Actor(crash_kind({}, ()), 50, 0, BenchLane(), 0)
+    office.put("50a")
+    await asyncio.sleep(1)
+    assert office.told[0] == ("refused", ["50a"])
     await office.end()
 
 
