@@ -1,13 +1,9 @@
-"""Limits of play: what they refuse and when, what changes them, and what nothing can refuse."""
-
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
+"""Limits of play: what they refuse and when, what changes them, and what is shown of them."""
 
 import pytest
 
-from actors.wallet.commands import Adjust, ReceiveTip, ReleaseHold, ReturnTip, SendTip, SettleHold
-from actors.wallet.facts import DEPOSIT, FAUCET, WITHDRAWAL, RestrictionSet
+from actors.wallet.commands import Adjust, ReleaseHold, SettleHold
+from actors.wallet.facts import FAUCET, WITHDRAWAL, RestrictionSet
 from actors.wallet.restrictions import MAX_CHANGES_A_DAY
 from protocol.commands.limits import (
     CoolOff,
@@ -20,97 +16,16 @@ from protocol.commands.limits import (
     PlayLimits,
     SetLimit,
 )
-from protocol.commands.mines import CashOutMines, RevealTile, StartMines
 from protocol.errors import (
-    BALANCE_LIMIT,
-    COOLING_OFF,
     DEPOSIT_LIMIT_REACHED,
-    INSUFFICIENT_BALANCE,
     LOSS_LIMIT_REACHED,
-    MALFORMED,
-    PROFIT_TOO_LARGE,
-    SELF_EXCLUDED,
     STAKE_LIMIT_REACHED,
-    STAKE_TOO_LARGE,
-    STAKE_TOO_SMALL,
-    TARGET_OUT_OF_RANGE,
     TOO_MANY_CHANGES,
     UNKNOWN_CURRENCY,
     ErrorKind,
-    Failure,
 )
-from protocol.ids import message_id
-from tests.support.wallets import OPERATOR, Wallets, refusal, request, roll
-
-ALICE, BOB = 1, 2
-HOUR = 3_600_000
-DAY = 24 * HOUR
-NEVER_WINS = 9_999  # over 99.99: one outcome in 10001
-
-
-def at(text: str) -> int:
-    """A time of the clock in UTC, in milliseconds."""
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1_000)
-
-
-class Player(Wallets):
-    """Alice, who has 1,000.00 PLAY and plays dice so that every bet loses."""
-
-    def __init__(self, clock: str = "2027-01-14 12:00:00") -> None:
-        super().__init__()
-        # Funded long ago: what is counted begins with the test.
-        self.set_clock(at("2020-01-01"))
-        self.fund(ALICE, 100_000)
-        self.set_clock(at(clock))
-        self.number = 0
-
-    def do(self, command: Any) -> Any:
-        """Give a command, and return its answer."""
-        return self.act(ALICE, command).reply
-
-    def lose(self, stake: int, currency: str = "PLAY") -> None:
-        """Bet, and lose."""
-        self.number += 1
-        reply = self.do(roll(self.number, stake, NEVER_WINS, currency=currency))
-        assert reply.payout == 0
-
-    def win(self, stake: int) -> int:
-        """Bet on what wins with these seeds, and return the profit."""
-        self.number += 1
-        profit: int = self.do(roll(self.number, stake, 1_000)).payout - stake
-        assert profit > 0
-        return profit
-
-    def hold(self, stake: int) -> int:
-        """Start a game whose stake is held, and return the number of the hold."""
-        self.number += 1
-        self.do(StartMines(stake, "PLAY", 3, request(self.number)))
-        return self.state(ALICE).seq
-
-    def limit(
-        self, kind: LimitKind, period: Period, amount: int | None, currency: str = "PLAY"
-    ) -> PlayLimits:
-        """Set a limit."""
-        reply: PlayLimits = self.do(SetLimit(kind, period, currency, amount))
-        return reply
-
-    def refuses(self, stake: int, currency: str = "PLAY") -> ErrorKind | None:
-        """Why a bet is refused; None if it would be taken."""
-        bet = roll(999, stake, NEVER_WINS, currency=currency)
-        return refusal(lambda: self.decide(ALICE, bet))
-
-    def details(self, command: Any) -> dict[str, Any]:
-        """What a refusal says."""
-        try:
-            self.decide(ALICE, command)
-        except Failure as failure:
-            return dict(failure.details)
-        raise AssertionError("not refused")
-
-
-def deposit(amount: int, currency: str = "PLAY") -> Adjust:
-    return Adjust(DEPOSIT, currency, amount, OPERATOR, request(998))
-
+from tests.support.player import ALICE, DAY, HOUR, NEVER_WINS, Player, at, deposit
+from tests.support.wallets import OPERATOR, refusal, request, roll
 
 STAKE, LOSS, DEPOSITS = LimitKind.STAKE, LimitKind.LOSS, LimitKind.DEPOSIT
 
@@ -395,195 +310,6 @@ def test_a_raise_upon_a_raise_that_has_come_keeps_it_in_force() -> None:
     assert shown.limits[0].amount == 500
     assert player.refuses(500) is None
     assert player.refuses(501) is STAKE_LIMIT_REACHED
-
-
-# Breaks.
-
-
-@pytest.mark.parametrize(
-    ("command", "lasts", "error"),
-    [
-        (CoolOff(1), HOUR, COOLING_OFF),
-        (CoolOff(1_008), 42 * DAY, COOLING_OFF),
-        (Exclude(180), 180 * DAY, SELF_EXCLUDED),
-    ],
-)
-def test_a_break_lasts_as_long_as_was_asked_for(command: Any, lasts: int, error: ErrorKind) -> None:
-    player = Player()
-    began = player.now_ms
-    player.do(command)
-    player.set_clock(began + lasts - 1)
-    assert player.refuses(1) is error
-    assert refusal(lambda: player.decide(ALICE, deposit(1))) is error
-    assert player.details(roll(5, 1)) == {"until_ms": began + lasts}
-    player.set_clock(began + lasts)
-    assert player.refuses(1) is None
-    assert player.do(GetLimits()) == PlayLimits([], None, excluded=False, excluded_until_ms=None)
-
-
-def test_an_exclusion_for_good_has_no_end() -> None:
-    player = Player()
-    shown = player.do(Exclude(None))
-
-    assert (shown.excluded, shown.excluded_until_ms) == (True, None)
-    player.set_clock(at("9999-01-01"))
-    assert player.refuses(1) is SELF_EXCLUDED
-    assert player.details(roll(5, 1)) == {"until_ms": None}
-
-
-@pytest.mark.parametrize(
-    ("first", "then"),
-    [
-        (CoolOff(10), CoolOff(9)),
-        (Exclude(200), Exclude(180)),
-        (Exclude(None), Exclude(36_500)),
-        (Exclude(None), Exclude(None)),
-    ],
-)
-def test_nothing_shortens_a_break(first: Any, then: Any) -> None:
-    player = Player()
-    shown = player.do(first)
-    decision = player.act(ALICE, then)
-
-    assert decision.facts == ()
-    assert decision.reply == shown
-
-
-@pytest.mark.parametrize(
-    ("first", "then", "lasts"),
-    [
-        (CoolOff(10), CoolOff(11), 11 * HOUR),
-        (Exclude(180), Exclude(181), 181 * DAY),
-        (Exclude(36_500), Exclude(None), None),
-    ],
-)
-def test_a_longer_break_takes_the_place_of_a_shorter(
-    first: Any, then: Any, lasts: int | None
-) -> None:
-    player = Player()
-    player.do(first)
-    began = player.now_ms
-    shown = player.do(then)
-
-    until = None if lasts is None else began + lasts
-    assert until in {shown.cooling_off_until_ms, shown.excluded_until_ms}
-    assert player.details(roll(5, 1)) == {"until_ms": until}
-
-
-# Precedence.
-
-EXCLUDED, COOLING = Exclude(180), CoolOff(1)
-NO_STAKES, NO_LOSSES = SetLimit(STAKE, Period.DAY, "USD", 0), SetLimit(LOSS, Period.DAY, "USD", 0)
-SERVERS = message_id(3, 3)
-
-
-@pytest.mark.parametrize(
-    ("restrictions", "bet", "error"),
-    [
-        # In their order: each also breaks what can be broken further down.
-        ([EXCLUDED, COOLING, NO_STAKES, NO_LOSSES], {"request_id": SERVERS}, MALFORMED),
-        ([EXCLUDED, COOLING, NO_STAKES, NO_LOSSES], {"currency": "BTC"}, UNKNOWN_CURRENCY),
-        ([EXCLUDED, COOLING, NO_STAKES, NO_LOSSES], {"target": 10_000}, TARGET_OUT_OF_RANGE),
-        ([EXCLUDED, COOLING, NO_STAKES, NO_LOSSES], {"stake": 9}, STAKE_TOO_SMALL),
-        ([EXCLUDED, COOLING, NO_STAKES, NO_LOSSES], {"stake": 100_001}, STAKE_TOO_LARGE),
-        ([EXCLUDED, COOLING, NO_STAKES, NO_LOSSES], {"target": 9_999}, PROFIT_TOO_LARGE),
-        ([EXCLUDED, COOLING, NO_STAKES, NO_LOSSES], {}, SELF_EXCLUDED),
-        ([COOLING, NO_STAKES, NO_LOSSES], {}, COOLING_OFF),
-        ([NO_STAKES, NO_LOSSES], {}, STAKE_LIMIT_REACHED),
-        ([NO_LOSSES], {}, LOSS_LIMIT_REACHED),
-        ([], {}, INSUFFICIENT_BALANCE),
-    ],
-)
-def test_what_refuses_a_wager_in_which_order(
-    restrictions: list[Any], bet: dict[str, Any], error: ErrorKind
-) -> None:
-    player = Player()
-    for command in restrictions:
-        player.do(command)
-    command = roll(1, bet.get("stake", 50_000), bet.get("target", 5_050), currency="USD")
-    command.currency = bet.get("currency", command.currency)
-    command.request_id = bet.get("request_id", command.request_id)
-    assert refusal(lambda: player.decide(ALICE, command)) is error
-
-
-@pytest.mark.parametrize(
-    ("restrictions", "currency", "error"),
-    [
-        ([EXCLUDED, COOLING], "XXX", UNKNOWN_CURRENCY),
-        ([EXCLUDED, COOLING], "PLAY", SELF_EXCLUDED),
-        ([COOLING, SetLimit(DEPOSITS, Period.DAY, "PLAY", 0)], "PLAY", COOLING_OFF),
-        ([SetLimit(DEPOSITS, Period.DAY, "PLAY", 0)], "PLAY", DEPOSIT_LIMIT_REACHED),
-        ([], "PLAY", BALANCE_LIMIT),
-    ],
-)
-def test_what_refuses_a_deposit_in_which_order(
-    restrictions: list[Any], currency: str, error: ErrorKind
-) -> None:
-    player = Player()
-    for command in restrictions:
-        player.do(command)
-    assert refusal(lambda: player.decide(ALICE, deposit(2**53 - 1, currency))) is error
-
-
-# What nothing refuses.
-
-
-def restricted(player: Player) -> None:
-    """Everything that a player can set against play, all at once."""
-    for kind in LimitKind:
-        for period in Period:
-            player.limit(kind, period, 0)
-    player.do(CoolOff(1_008))
-    player.do(Exclude(None))
-    assert player.refuses(1) is SELF_EXCLUDED
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        Adjust(WITHDRAWAL, "PLAY", 99_900, OPERATOR, request(50)),
-        Adjust(FAUCET, "PLAY", 5, ALICE, request(50)),
-        ReceiveTip(BOB, "PLAY", 5, message_id(BOB, 1)),
-        ReturnTip(BOB, "PLAY", 5, message_id(BOB, 1)),
-        SendTip(BOB, "PLAY", 5, request(50)),
-    ],
-    ids=lambda command: getattr(command, "kind", type(command).__name__),
-)
-def test_money_moves_all_the_same(command: Any) -> None:
-    player = Player()
-    restricted(player)
-    assert player.act(ALICE, command).facts
-
-
-@pytest.mark.parametrize(
-    "end",
-    [
-        lambda seq: SettleHold(seq, 500, "{}"),
-        lambda seq: SettleHold(seq, 0, "{}"),
-        lambda seq: ReleaseHold(seq, '{"reason":"voided"}'),
-    ],
-    ids=["won", "lost", "released"],
-)
-def test_what_is_open_when_an_exclusion_begins_ends_as_it_would(
-    end: Callable[[int], Any],
-) -> None:
-    player = Player()
-    seq = player.hold(100)
-    restricted(player)
-    assert player.act(ALICE, end(seq)).facts
-    assert player.state(ALICE).holds == {}
-
-
-def test_a_game_that_is_open_can_be_played_to_its_end() -> None:
-    player = Player()
-    player.hold(100)
-    restricted(player)
-    player.do(RevealTile("PLAY", 7, request(50)))
-    if player.state(ALICE).holds:
-        player.do(CashOutMines("PLAY", request(51)))
-    assert player.state(ALICE).holds == {}
-    start = StartMines(100, "PLAY", 3, request(52))
-    assert refusal(lambda: player.decide(ALICE, start)) is SELF_EXCLUDED
 
 
 # What is shown, and how often it may change.
