@@ -244,13 +244,10 @@ class Turn:
     def _void(self) -> None:
         """The written rule for a round that was interrupted.
 
-        Cash-outs that are committed stand. Of the bets still open, those with a target at or below
-        the bust are paid there, whether their player wished it or more could not be won: that
-        needed nobody's hand. All others are refunded, as nobody could cash out meanwhile.
+        Cash-outs that are committed stand. All bets that are still open are refunded, whatever the
+        bust: nobody could cash out meanwhile, and who were paid where they would have won, but
+        never lost, would have had a free throw at each restart.
         """
-        assert self.round is not None
-        if self.running:
-            self._pay_up_to(self.round.bust)
         self._finish(facts.VOIDED, reason=RESTARTED)
         self._announce("round:voided", RoundVoided(**self._last_words()), urgent=True)
 

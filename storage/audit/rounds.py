@@ -139,7 +139,8 @@ class _Table:
         """A bet that is lost or refunded, so that nothing was to be paid for it."""
         if row["payout"]:
             self._found("round_payout", f"{row['payout']} for a bet that lost", row)
-        if self._started_ms is not None and bet.auto is not None and bet.auto <= self._bust:
+        lost = row["kind"] == "lost"
+        if lost and bet.auto is not None and bet.auto <= self._bust:
             text = f"{row['kind']} at {self._bust}, but was to cash out at {bet.auto}"
             self._found("round_payout", text, row)
 

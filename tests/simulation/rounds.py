@@ -66,8 +66,6 @@ class Round:
         self.forced: int | None = None
         self.open: dict[int, Bet] = {}
         self.bets = self.staked = self.paid = self.won = 0
-        self.ahead_ms: int | None = None
-        """When somebody was paid more than the multiplier then: only an interruption may do so."""
 
 
 class Rounds:
@@ -240,14 +238,12 @@ class Rounds:
             "most_of_bet": multiplier == bet.bound,
             "most_of_round": multiplier == current.forced,
         }
-        if multiplier > reached:
-            current.ahead_ms = row.at_ms
         current.paid += payout
         current.won += payout - bet.stake
         table = self._tables[row.table]
         return (
             why[row.reason or ""]
-            and multiplier <= min(current.bust, bet.target)
+            and multiplier <= min(current.bust, bet.target, reached)
             and payout == bet.stake * multiplier // 100
             and payout - bet.stake <= table.bankroll * table.bet_share_percent // 100
             and current.won <= table.bankroll * table.round_share_percent // 100
@@ -259,14 +255,13 @@ class Rounds:
         sums = (current.bust, current.bets, current.staked, current.paid)
         if before is not None or said != sums or row.hash != self._hashes[row.table]:
             return False
-        if any(bet.target <= current.bust for bet in current.open.values()):
-            # Who was to be cashed out by now was, unless the multiplier never began to rise.
-            return current.started_ms is None and row.kind == "voided"
         if row.kind == "voided":
-            return current.ahead_ms in (None, row.at_ms)
+            return True
         assert current.started_ms is not None
+        # Who was to be cashed out by now was.
+        late = any(bet.target <= current.bust for bet in current.open.values())
         reached = multiplier_at(row.at_ms - current.started_ms)
-        return reached >= current.bust and current.ahead_ms is None
+        return reached >= current.bust and not late
 
     def hold(self, row: Entry, sent: Counter[Any]) -> bool:
         """Check an entry that holds a stake; `sent` gets the message that must ask the table."""
