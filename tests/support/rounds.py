@@ -159,15 +159,19 @@ class Felt:
         """What the room was told under these names, in order."""
         return [push.data for push in self.told if push.event in names]
 
-    def ends(self) -> dict[int, tuple[str, int | None, int | None, str | None]]:
-        """How each bet ended, by wallet: kind, multiplier, payout and reason. None ends twice."""
+    def ends_by_hold(self) -> dict[tuple[int | None, int | None], RoundEntry]:
+        """The row that ended each bet, by wallet and hold. None ends twice."""
         over = {"returned", "left", "cashed_out", "lost", "refunded"}
-        ends = [row for row in self.rows if row.kind in over and row.wallet_id is not None]
-        assert len({(row.wallet_id, row.hold) for row in ends}) == len(ends), "a bet ended twice"
+        ends = [row for row in self.rows if row.kind in over]
+        by_hold = {(row.wallet_id, row.hold): row for row in ends}
+        assert len(by_hold) == len(ends), "a bet ended twice"
+        return by_hold
+
+    def ends(self) -> dict[int | None, tuple[str, int | None, int | None, str | None]]:
+        """How each wallet's newest bet ended: kind, multiplier, payout and reason."""
         return {
             row.wallet_id: (row.kind, row.multiplier, row.payout_minor, row.reason)
-            for row in ends
-            if row.wallet_id is not None
+            for row in self.ends_by_hold().values()
         }
 
     def bet(self, wallet_id: int) -> Bet:
