@@ -1,13 +1,15 @@
 """Limits of play over sockets and HTTP: they hold for every game, and outlive what forgets them."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from actors.crash.table import Table
 from actors.wallet.state import restore
 from storage import wallets
 from storage.rebuild import rebuild_snapshot
-from tests.floor.house import House, Person, bet, request_id
+from tests.floor.house import LIMIT_S, House, Person, Seat, bet, request_id
 
 NOTHING: dict[str, Any] = {
     "limits": [],
@@ -33,6 +35,25 @@ WAGERS: list[tuple[str, dict[str, Any]]] = [
     ("plinko:drop", {"rows": 8, "risk": "low"}),
     ("mines:start", {"mines": 3}),
 ]
+
+
+# A table that takes bets for as long as a test lasts.
+TABLE = Table(1, "Patient", "PLAY", 100, 100_000, 100_000_000, betting_ms=600_000)
+
+
+@pytest.fixture
+def options() -> dict[str, Any]:
+    """A node with that table."""
+    return {"crash_tables": [TABLE]}
+
+
+async def betting_round(seat: Seat) -> str:
+    """The round that takes bets, once the table is awake."""
+    async with asyncio.timeout(LIMIT_S):
+        while (state := await seat.ok("crash:state", {"table": 1}))["phase"] != "betting":
+            await asyncio.sleep(0.01)
+    round_id: str = state["round_id"]
+    return round_id
 
 
 async def put_away(house: House, *, snapshots: bool) -> None:
@@ -83,7 +104,8 @@ async def test_what_a_player_sets_holds_for_every_game(
     seat = await ann.connect()
     await seat.ok(command, body)
     before = await seat.ok("wallet:get")
-    for name, fields in WAGERS:
+    round_id = await betting_round(seat)
+    for name, fields in (*WAGERS, ("crash:bet", {"round_id": round_id})):
         assert await seat.refused(name, wager(**fields)) == code, name
     games = [{"game": name.partition(":")[0], **wager(**f)} for name, f in WAGERS[:3]]
     batch = await seat.ok("bets:place", {"bets": games})
