@@ -19,9 +19,12 @@ FUNDED = 10_000
 SMALL = replace(TABLE, bankroll=5_000, bet_share_percent=50, round_share_percent=60, max_bets=2)
 
 stakes = st.integers(1, 3_000)
-targets = st.none() | st.integers(99, 1_000)
+targets = st.none() | st.integers(101, 400) | st.integers(99, 1_000)
+# Mostly for the newest round, and mostly the message arrives at once.
+rounds = st.sampled_from([0, 0, 0, 0, -1, 1])
+arrive = st.sampled_from([True, True, False])
 acts = st.one_of(
-    st.tuples(st.just("bet"), st.sampled_from(PLAYERS), stakes, targets, st.integers(-1, 1)),
+    st.tuples(st.just("bet"), st.sampled_from(PLAYERS), stakes, targets, rounds, arrive),
     st.tuples(st.just("cash out"), st.sampled_from(PLAYERS)),
     st.tuples(st.just("leave"), st.sampled_from(PLAYERS)),
     st.tuples(st.just("wait"), st.sampled_from([1, 50, 1_000, 3_000, 5_000, 60_000])),
@@ -46,8 +49,10 @@ class Casino:
     def act(self, act: tuple[Any, ...]) -> None:
         """Do one thing, whatever comes of it, and see that nothing is lost."""
         match act:
-            case ("bet", player, stake, auto, ahead):
+            case ("bet", player, stake, auto, ahead, arrives):
                 self._bet(player, stake, auto, self.felt.state.rounds + ahead)
+                if arrives and self.posted:
+                    self.deliver(len(self.posted) - 1, again=False)
             case ("cash out", player):
                 self._at_table(CashOut(self.felt.state.rounds, player))
             case ("leave", player):
@@ -132,6 +137,12 @@ def test_every_stake_ends_once_and_no_money_is_made_or_lost(done: list[tuple[Any
             assert entry.step is not None
             assert entry.step.payout_minor == row.payout_minor
             assert (entry.kind == "release") is (row.payout_minor is None)
+            if row.kind == "cashed_out":
+                assert (
+                    row.payout_minor == (entry.step.stake_minor or 0) * (row.multiplier or 0) // 100
+                )
+            else:
+                assert not row.payout_minor
         assert closed == {}
 
 
