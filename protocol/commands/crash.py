@@ -283,7 +283,7 @@ class RoundCrashed(Event):
 
 
 class RoundVoided(Event):
-    """The round was interrupted. Who had not cashed out by then gets the stake back."""
+    """The round was interrupted. Who is not paid by a target within the bust gets the stake back."""
 
     round_id: str
     at_ms: int
