@@ -283,7 +283,7 @@ class RoundCrashed(Event):
 
 
 class RoundVoided(Event):
-    """The round was interrupted. Who is not paid by a target within the bust gets the stake back."""
+    """The round was interrupted: stakes that no target within the bust has paid go back."""
 
     round_id: str
     at_ms: int
