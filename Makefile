@@ -13,7 +13,7 @@ help:
 	@echo "make serve          start Pitboss on 127.0.0.1:8080, with its own PostgreSQL in ./data"
 	@echo "make test           run every test"
 	@echo "make check          lint, formatting, types, import rules, tidiness"
-	@echo "make sim SEED=7     simulate one seed; without SEED, 500 of them"
+	@echo "make sim SEED=7     simulate one seed; without SEED, 1,000 of them"
 	@echo "make fuzz SEED=7    fuzz the parsers and live servers for ten minutes"
 	@echo "make bench          measure everything, briefly: about seven minutes"
 	@echo "make docs           write docs/configuration.md and docs/errors.md from the code"
@@ -34,7 +34,7 @@ check: $(VENV)/.development
 	$(RUN) -m pytest --quiet tests/test_tidy.py
 
 sim: $(VENV)/.development
-	$(RUN) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds 500)
+	$(RUN) -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds 1000)
 
 fuzz: $(VENV)/.development
 	$(RUN) -m tests.fuzz --seconds 600 $(if $(SEED),--seed $(SEED))

@@ -1,4 +1,4 @@
-"""Run worlds from the command line: `python -m tests.simulation --seeds 500`."""
+"""Run worlds from the command line: `python -m tests.simulation --seeds 1000`."""
 
 # ruff: noqa: T201 - a command line speaks by printing
 
