@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from random import Random
+from typing import Final
 
-from protocol.bounds import MAX_LOOKS_PER_PAGE
 from protocol.socketio import MAIN_NAMESPACE
 from server.caller import Caller
 from server.hub import Hub
+
+# Sockets of a room that are looked at: ten for each player that anything chooses among, so that the
+# choice is of those who are there, in half a millisecond however large the room is.
+MAX_LOOKS: Final = 500
 
 
 class Activity:
@@ -20,13 +24,12 @@ class Activity:
     def active(self, room: str, within_s: float, most: int, without: int) -> tuple[int, ...]:
         """Users who were active in a room, but for `without`; `most` of them by chance.
 
-        Of a room of more than MAX_LOOKS_PER_PAGE sockets, so many by chance are looked at: that
-        takes a few milliseconds.
+        Of a room of more than MAX_LOOKS sockets, so many by chance are looked at.
         """
         since_s = self._clock_s() - within_s
         sockets = self._hub.sockets_of(MAIN_NAMESPACE, room)
-        if len(sockets) > MAX_LOOKS_PER_PAGE:
-            sockets = self._chance.sample(sockets, MAX_LOOKS_PER_PAGE)
+        if len(sockets) > MAX_LOOKS:
+            sockets = self._chance.sample(sockets, MAX_LOOKS)
         found: set[int] = set()
         for socket in sockets:
             caller: Caller = socket.session

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import secrets
 import time
 from dataclasses import dataclass
@@ -114,6 +115,11 @@ def _fresh_secret() -> str:
     return secrets.token_hex(32)
 
 
+def _chance() -> random.Random:
+    """Cheap chance, for what decides no bet; nobody knows its seed."""
+    return random.Random(secrets.randbits(128))  # noqa: S311 - it decides no bet
+
+
 @dataclass
 class Storage:
     """What keeps the facts."""
@@ -181,7 +187,7 @@ class Pitboss:
         self.switches = Switches(
             SwitchStore(pools.people), self.paused, self.sockets.hub, self.crash_tables, now_ms
         )
-        self.activity = Activity(self.sockets.hub, time.monotonic, secrets.SystemRandom())
+        self.activity = Activity(self.sockets.hub, time.monotonic, _chance())
         self.feed = LiveFeed(
             self.sockets.hub, partial(usernames, pools.people), _most_stakes(settings)
         )

@@ -18,6 +18,10 @@ from server.router import Handler
 # one in ten seconds for each player, and a few at once. More: `rate_limited`.
 RAINS_PER_SECOND: Final = 0.1
 RAINS_AT_ONCE: Final = 3
+# All rains of a room, whoever asks: each looks for those who are active, for half a millisecond.
+# More: `rate_limited` as well, and the player's own budget is as it was.
+ROOM_RAINS_PER_SECOND: Final = 5
+ROOM_RAINS_AT_ONCE: Final = 20
 # Rooms of one player alone.
 _PRIVATE: Final = "user:"
 
@@ -29,6 +33,7 @@ class RainCommands:
         self._node = node
         self._activity = activity
         self._budgets = Budgets(RAINS_PER_SECOND, RAINS_AT_ONCE, clock_s)
+        self._rooms = Budgets(ROOM_RAINS_PER_SECOND, ROOM_RAINS_AT_ONCE, clock_s)
         self._clock_s = clock_s
 
     def handlers(self, _work: object) -> dict[str, Handler]:
@@ -38,7 +43,7 @@ class RainCommands:
     def _start(self, caller: Caller, command: StartRain, answer: Answer) -> None:
         assert caller.identity is not None
         try:
-            self._budgets.of(caller.user_id).take(1, self._clock_s())
+            self._take(caller.user_id, command.room)
             if command.room.startswith(_PRIVATE):
                 raise Failure(NOT_FOUND, room=command.room)
         except Failure as failure:
@@ -58,3 +63,14 @@ class RainCommands:
             command.request_id,
         )
         self._node.send(WALLET, caller.user_id, start, answer)
+
+    def _take(self, user_id: int, room: str) -> None:
+        """Take from the player's budget and from the room's, or raise `rate_limited`."""
+        now_s = self._clock_s()
+        own = self._budgets.of(user_id)
+        own.take(1, now_s)
+        try:
+            self._rooms.of(room).take(1, now_s)
+        except Failure:
+            own.put_back(1)
+            raise

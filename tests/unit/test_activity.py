@@ -4,8 +4,8 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from protocol.bounds import MAX_LOOKS_PER_PAGE
-from server.activity import Activity
+from actors.wallet.rain import MAX_RECEIVERS
+from server.activity import MAX_LOOKS, Activity
 
 NOW_S = 1_000.0
 
@@ -73,8 +73,8 @@ def test_of_many_some_are_chosen_by_chance() -> None:
 
 
 def test_a_crowd_is_not_looked_through_whole() -> None:
-    crowd = activity(*(Seat(user_id) for user_id in range(1, 2 * MAX_LOOKS_PER_PAGE)))
+    crowd = activity(*(Seat(user_id) for user_id in range(1, 2 * MAX_LOOKS)))
     Session.looks = 0
 
     assert len(crowd.active("here", 60, 50, without=0)) == 50
-    assert Session.looks == MAX_LOOKS_PER_PAGE
+    assert Session.looks == MAX_LOOKS == 10 * MAX_RECEIVERS
