@@ -174,12 +174,13 @@ def _cash_out(turn: Turn, command: CashOut) -> CashedOut | Failure:
     bet = _find(turn, command.round, command.wallet_id)
     if isinstance(bet, Failure):
         return bet
+    turn.pay_if_due(bet)
     if turn.ended_by(bet) == facts.CASHED_OUT:
         multiplier, payout_minor = turn.end_of(bet)
         return Failure(ALREADY_CASHED_OUT, multiplier=multiplier, payout=payout_minor)
     if turn.betting:
         return Failure(ROUND_NOT_STARTED)
-    if not turn.running or turn.ended_by(bet) is not None:
+    if not turn.running or turn.busts or turn.ended_by(bet) is not None:
         return Failure(ROUND_OVER)
     multiplier = turn.multiplier
     payout_minor = turn.cash_out(bet, multiplier, MANUAL)

@@ -28,8 +28,8 @@ from protocol.commands.crash import (
 )
 from protocol.ids import table_message_id
 
-# Bets of a round that is over which are ended in one commit: a millisecond or two. The next ones
-# follow at once, so that a round of thousands holds nobody up.
+# Bets that are ended in one commit: a millisecond or two. The next ones follow at once, so that a
+# round of thousands holds nobody up.
 ENDED_TOGETHER: Final = 200
 MANUAL: Final = "manual"
 AUTOMATIC: Final = "auto"
@@ -73,6 +73,11 @@ class Turn:
         self._started_at_ms = current.started_at_ms if current else None
         self._over = current is None or current.ended_at_ms is not None
         self._opened: RoundEntry | None = None
+        # The multiplier up to which bets are due, in a round that was running when this began.
+        self._limit = 0
+        # Whether some of them are left for the decision that follows at once.
+        self.behind = False
+        self._forced = current.forced if current else None
 
     # What the round has come to, the facts of this decision included.
 
@@ -93,9 +98,10 @@ class Turn:
 
     @property
     def multiplier(self) -> int:
-        """The multiplier now, of a round that is running."""
+        """The multiplier now, of a round that is running; it ends at the bust."""
+        assert self.round is not None
         assert self._started_at_ms is not None
-        return odds.multiplier_at(self.now_ms - self._started_at_ms)
+        return min(odds.multiplier_at(self.now_ms - self._started_at_ms), self.round.bust)
 
     def ended_by(self, bet: Bet) -> str | None:
         """How a bet has ended, by a row that stands or by this decision."""
@@ -191,25 +197,58 @@ class Turn:
         current = self.round
         assert current is not None
         assert self._started_at_ms is not None
-        busts = self.now_ms >= self._started_at_ms + current.bust_ms
-        self._pay_up_to(current.bust if busts else self.multiplier)
-        if busts:
+        self._limit = current.bust if self.busts else self.multiplier
+        if self._forced is None:
+            self._find_forced_point()
+        for bet in self._upcoming():
+            if not self._is_due(bet):
+                break
+            if len(self._ended) >= ENDED_TOGETHER:
+                self.behind = True
+                return
+            self._pay(bet)
+        if self.busts:
             self._crash()
 
-    def _pay_up_to(self, limit: int) -> None:
-        """Cash out every bet whose target is within `limit`, each at its own.
+    @property
+    def busts(self) -> bool:
+        """Whether the round, which is running, is to end now."""
+        assert self.round is not None
+        assert self._started_at_ms is not None
+        return self.now_ms >= self._started_at_ms + self.round.bust_ms
 
-        Where the round would win more than it may before that, all that are left are cashed out.
-        """
-        for bet in self._upcoming():
-            forced = self._forced_point()
-            if forced is not None and forced < min(bet.target, limit + 1):
-                self._force(forced)
-                return
-            if bet.target > limit:
-                return
+    def _is_due(self, bet: Bet) -> bool:
+        """Whether a bet is to be cashed out by now; all are once the round won what it may."""
+        return self._forced is not None or bet.target <= self._limit
+
+    def pay_if_due(self, bet: Bet) -> None:
+        """Cash a bet out whose turn would come in one of the decisions that follow."""
+        if self.behind and self.ended_by(bet) is None and self._is_due(bet):
+            self._pay(bet)
+
+    def _pay(self, bet: Bet) -> None:
+        """Cash out a bet that is due: at its own target, or where everybody is cashed out."""
+        if self._forced is not None and self._forced < bet.target:
+            self.cash_out(bet, self._forced, MOST_OF_ROUND)
+        else:
             at_wish = bet.target == bet.auto_cashout
             self.cash_out(bet, bet.target, AUTOMATIC if at_wish else MOST_OF_BET)
+
+    def _find_forced_point(self) -> None:
+        """Note where everybody is cashed out, if paying what is due would pass the bound.
+
+        What is due is gone through by target without being paid, as that may take many decisions.
+        """
+        open_minor, won_minor = self._open_minor, self._won_minor
+        for bet in self._upcoming():
+            forced = self._forced_point(open_minor, won_minor)
+            if forced < min(bet.target, self._limit + 1):
+                self._force(forced)
+                return
+            if bet.target > self._limit:
+                return
+            won_minor += bet.stake_minor * bet.target // 100 - bet.stake_minor
+            open_minor -= bet.stake_minor
 
     def _upcoming(self) -> Iterable[Bet]:
         """The bets that are open, by target. A round that this decision starts has no order yet."""
@@ -222,19 +261,16 @@ class Turn:
             if self.ended_by(bet) is None:
                 yield bet
 
-    def _forced_point(self) -> int | None:
-        """The highest multiplier at which all open bets may be cashed out; None without any."""
-        if not self._open_minor:
-            return None
-        left_minor = self.state.table.most_round_profit_minor - self._won_minor
-        return max(odds.LEAST_MULTIPLIER, 100 + 100 * left_minor // self._open_minor)
+    def _forced_point(self, open_minor: int, won_minor: int) -> int:
+        """The highest multiplier at which all stakes that are open may be cashed out."""
+        left_minor = self.state.table.most_round_profit_minor - won_minor
+        return max(odds.LEAST_MULTIPLIER, 100 + 100 * left_minor // open_minor)
 
     def _force(self, multiplier: int) -> None:
         self.note(facts.FORCED, multiplier=multiplier)
+        self._forced = multiplier
         forced = RoundForced(round_id=self._round_id, at_ms=self.now_ms, multiplier=multiplier)
         self._announce("round:forced", forced)
-        for bet in self._upcoming():
-            self.cash_out(bet, min(bet.target, multiplier), MOST_OF_ROUND)
 
     def _crash(self) -> None:
         self._finish(facts.CRASHED)
@@ -400,7 +436,7 @@ class Turn:
 
     def tick(self) -> None:
         """Tell the room how far the multiplier is, if it rises."""
-        if self.running:
+        if self.running and not self.busts:
             assert self._started_at_ms is not None
             ticked = RoundTicked(
                 round_id=self._round_id,
@@ -423,6 +459,8 @@ class Turn:
     def _alarm_ms(self) -> int:
         """When something is due next; 0 for nothing that is known."""
         table, current = self.state.table, self.round
+        if self.behind:
+            return self.now_ms
         if self._opened is None and self.running:
             assert current is not None
             assert self._started_at_ms is not None
