@@ -4,6 +4,10 @@ alter table wallet_entries add column hold bigint;
 
 alter table wallet_entries drop constraint wallet_entries_check;
 
+-- A rain is one row for each receiver. The first of them has the client's request id, and says as
+-- parameters what the whole rain was: {"room", "amount", "minutes", "receivers"}.
+--
+-- Rows from before are checked later, without keeping others out of the ledger meanwhile.
 alter table wallet_entries add constraint wallet_entries_play check (
     case kind
         when 'bet' then num_nonnulls(game, stake, payout, pair, nonce, parameters, outcome) = 7
@@ -17,10 +21,8 @@ alter table wallet_entries add constraint wallet_entries_play check (
             and num_nonnulls(pair, nonce, parameters) = 0
         when 'release' then num_nonnulls(game, stake, outcome, hold) = 4
             and num_nonnulls(payout, pair, nonce, parameters) = 0
+        when 'rain_sent'
+            then num_nonnulls(game, stake, payout, pair, nonce, outcome, hold) = 0
         else num_nonnulls(game, stake, payout, pair, nonce, parameters, outcome, hold) = 0
     end
-);
-
--- No hold ends twice, whatever request id its ending has; and a bet finds its ending by it.
-create unique index wallet_entries_ending on wallet_entries (wallet_id, hold)
-where kind in ('settle', 'release');
+) not valid;
