@@ -69,6 +69,9 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ]
         if self.currency not in CURRENCIES:
             found.append(f"{self.currency} is not a currency; there are {', '.join(CURRENCIES)}")
+        if self.most_stake > 100 * self.most_profit_minor:
+            # It would be given back at 1.00, even where the round ends there: no bet at all.
+            found.append(f"a stake of {self.most_stake} cannot win a hundredth of it")
         if not 1 <= len(self.name) <= MAX_NAME_CHARS:
             found.append(f"the name must have 1 to {MAX_NAME_CHARS} characters")
         return [f"crash table {self.number}: {text}" for text in found]

@@ -283,7 +283,7 @@ class RoundCrashed(Event):
 
 
 class RoundVoided(Event):
-    """The round was interrupted: stakes that no target within the bust has paid go back."""
+    """The round was interrupted. Who had not been cashed out by then gets the stake back."""
 
     round_id: str
     at_ms: int

@@ -164,7 +164,7 @@ class _Table:
             "most_of_bet": multiplier <= (bet.auto or multiplier),
             "most_of_round": multiplier == self._forced,
         }
-        if not right.get(row["reason"], False):
+        if multiplier > at_most or not right.get(row["reason"], False):
             text = f"{multiplier} hundredths, {row['reason']}: wished {bet.auto}"
             self._found("round_payout", f"{text}, reached {at_most}, forced {self._forced}", row)
 

@@ -105,6 +105,7 @@ DAMAGE = [
     ),
     ("another target", "round_payout stake_end", "update", "target", "reason = 'manual'"),
     ("a moment of cashing out", "round_payout", "update", "by hand", "at_ms = at_ms - 2000"),
+    ("a target paid early", "round_payout", "update", "target", "at_ms = at_ms - 5000"),
     ("an early end", "round_time", "update", "crashed", "at_ms = at_ms - 2000"),
     (
         "a target that was not paid",

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any, NamedTuple
 
+from actors.crash import turn
 from actors.runtime import hydration, node
 from actors.wallet import restrictions, state
 from storage import journal
@@ -84,6 +85,7 @@ def plan(seed: int) -> Plan:
             (hydration, "MAX_LOOKUPS"): rng.choice((1, 2, 256)),
             (journal, "MAX_BATCH"): rng.choice((1, 2, 5, 2_000)),
             (journal, "MAX_QUEUE"): rng.choice((3, 20, 20_000)),
+            (turn, "ENDED_TOGETHER"): Random(f"slices {seed}").choice((1, 2, 200)),
             (journal, "MAX_REFUSALS"): rng.choice((1, 2, 8)),
         },
         latency_s=rng.choice((0.0, 0.001, 0.02, 0.3)),

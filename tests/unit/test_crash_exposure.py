@@ -37,6 +37,12 @@ def test_a_bet_is_cashed_out_where_it_would_win_too_much(
         assert stake * (target + 1) // 100 - stake >= BET
 
 
+def test_a_table_whose_stakes_could_win_nothing_is_unsound() -> None:
+    assert replace(SMALL, most_stake=100 * BET).problems() == []
+    (problem,) = replace(SMALL, most_stake=100 * BET + 1).problems()
+    assert "cannot win" in problem
+
+
 def test_no_target_is_above_the_tables_most() -> None:
     assert target_of(replace(TABLE, most_multiplier=5_000), 10, None) == 5_000
 
