@@ -70,6 +70,7 @@ from storage.journal import Journal, Lane, shards_of
 from storage.outbox import PostgresOutbox
 from storage.pool import Pools
 from storage.queries.bets import Bets
+from storage.queries.stakes import taken
 from storage.queries.stats import StatsReader
 from storage.queries.users import usernames
 from storage.rows import tables
@@ -229,7 +230,7 @@ class Pitboss:
         accounts = AccountCommands(self.accounts, now_ms, self.floor.renewed)
         wallet = WalletCommands(self.node, pool, self.accounts, faucet=self.settings.faucet_enabled)
         node = NodeCommands(self.sockets, self.pulse, now_ms)
-        crash = CrashCommands(self.node, pool, self.crash_tables)
+        crash = CrashCommands(self.node, pool, self.crash_tables, partial(taken, pool))
         limits = LimitCommands(self.node)
         parts = (accounts, wallet, self.bets, node, crash, limits, *self._floor_commands(pool))
         handlers = {

@@ -1,11 +1,13 @@
 """Crash on its way to tables and wallets."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
 
 from actors.crash.commands import AskBet, CashOut, Join, Leave, ReadTable, StakeCrash
+from actors.crash.facts import RoundEntry
 from actors.crash.rules import CRASH
 from actors.crash.table import Table
 from actors.runtime.node import Node
@@ -14,6 +16,7 @@ from protocol.commands.crash import (
     BetCrash,
     CancelCrash,
     CashOutCrash,
+    CrashBet,
     GetCrash,
     GetRounds,
     GetTables,
@@ -24,8 +27,10 @@ from protocol.commands.crash import (
     WatchCrash,
     Watching,
     parse_round_id,
+    round_id,
 )
-from protocol.errors import MALFORMED, UNKNOWN_TABLE, Failure
+from protocol.errors import ERRORS, MALFORMED, OVERLOADED, UNKNOWN_TABLE, Failure
+from protocol.ids import bet_id
 from server.caller import Caller
 from server.reply import Answer
 from server.router import Handler
@@ -34,17 +39,28 @@ from storage.queries.rounds import rounds
 
 ROOM: Final = "crash:{}"
 
+FindTaken = Callable[[Join], Awaitable[RoundEntry | None]]
+"""The row by which a table took a bet or sent it back, where it has done either."""
+
 
 class CrashCommands:
     """Handlers of `crash:*`."""
 
-    def __init__(self, node: Node, pool: asyncpg.Pool, tables: Mapping[int, Table]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        pool: asyncpg.Pool,
+        tables: Mapping[int, Table],
+        find_taken: FindTaken,
+    ) -> None:
         self._node = node
         self._pool = pool
         self._tables = tables
+        self._find_taken = find_taken
 
     def handlers(self, work: Work) -> dict[str, Handler]:
         """All of them, by name."""
+        self._repeat = work.acting(self._answer_again)
         return {
             "crash:bet": self._bet,
             "crash:cancel": self._cancel,
@@ -73,8 +89,29 @@ class CrashCommands:
         asked = AskBet(
             number, caller.user_id, command.stake, command.currency, command.auto_cashout
         )
-        self._node.send(
-            CRASH, table, asked, _Asked(_Staked(self._node, answer), caller.user_id, stake)
+        staked = _Staked(self._node, partial(self._repeat, caller), answer)
+        self._node.send(CRASH, table, asked, _Asked(staked, caller.user_id, stake))
+
+    async def _answer_again(self, _caller: Caller, join: Join, answer: Answer) -> None:
+        """The first answer to a bet whose stake is held already, from its committed row.
+
+        The table itself is not asked: it forgets, and an old request must not join a round.
+        """
+        row = await self._find_taken(join)
+        if row is None:
+            # The message to the table is on its way.
+            raise Failure(OVERLOADED, retry_after_ms=1_000)
+        if row.reason is not None:
+            raise Failure(ERRORS[row.reason])
+        answer.resolve(
+            CrashBet(
+                round_id=round_id(row.table, row.round),
+                bet_id=bet_id(join.wallet_id, join.hold),
+                stake=join.stake_minor,
+                currency=join.currency,
+                auto_cashout=join.auto_cashout,
+                at_ms=row.at_ms,
+            )
         )
 
     def _cancel(self, caller: Caller, command: CancelCrash, answer: Answer) -> None:
@@ -146,12 +183,13 @@ class _Asked:
 
 
 class _Staked:
-    """The reply to a stake. A repeated request has its hold, and asks the table once more."""
+    """The reply to a stake. A repeated request finds its hold, and is answered from the rows."""
 
-    __slots__ = ("_answer", "_node", "origin")
+    __slots__ = ("_answer", "_node", "_repeat", "origin")
 
-    def __init__(self, node: Node, answer: Answer) -> None:
+    def __init__(self, node: Node, repeat: Callable[[Join, Answer], None], answer: Answer) -> None:
         self._node = node
+        self._repeat = repeat
         self._answer = answer
         # The answer has no balance: the socket that asked is told it like all others.
         self.origin = None
@@ -163,7 +201,7 @@ class _Staked:
 
     def resolve(self, value: Any) -> None:
         if type(value) is Join:
-            self._node.send(CRASH, value.table, value, self._answer)
+            self._repeat(value, self._answer)
         else:
             self._answer.resolve(value)
 

@@ -59,6 +59,9 @@ create unique index crash_entries_opened on crash_entries (table_id, round)
     where kind = 'opened';
 create unique index crash_entries_over on crash_entries (table_id, round)
     where kind in ('crashed', 'voided');
+-- What became of a stake, for a request that is sent again.
+create index crash_entries_stakes on crash_entries (table_id, wallet_id, hold)
+    where kind in ('joined', 'returned');
 -- The newest bets that were taken or sent back.
 create index crash_entries_taken on crash_entries (table_id, seq)
     where kind in ('joined', 'returned');

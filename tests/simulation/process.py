@@ -113,7 +113,7 @@ class Process:
         self._post.bind(self._deliver)
         journal.bind(self.node)
         self._lane_tasks = [self._start(lane.run()) for lane in self.lanes]
-        self._crash = handlers_of(self.node, world.tables)
+        self._crash = handlers_of(self.node, world.tables, world.database)
         self._wake = Tables(self.node, world.tables).wake
         jobs = (self._sweep(), self._behind(), self._keep_tables())
         self._jobs = [self._start(job) for job in jobs]

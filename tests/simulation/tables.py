@@ -1,5 +1,6 @@
 """The crash tables of a world: their rules and hashes, and how a process and a player meet them."""
 
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any, cast
 from uuid import UUID
@@ -8,7 +9,11 @@ import asyncpg
 import msgspec
 
 from actors.crash.chain import Chain
+from actors.crash.commands import Join
+from actors.crash.facts import RoundEntry
 from actors.crash.table import Table
+from actors.runtime.answer import reject, resolve
+from actors.runtime.ports import Reply
 from protocol.commands.auth import Role
 from protocol.commands.crash import (
     BetCrash,
@@ -17,11 +22,13 @@ from protocol.commands.crash import (
     GetCrash,
     round_id,
 )
+from protocol.errors import Failure
 from server.auth.identity import Identity
 from server.caller import Caller
 from server.commands.crash import CrashCommands
 from server.router import Handler
 from server.work import Work
+from tests.support.memory_database import MemoryDatabase
 from tests.support.rounds import chain
 
 NAMES = {
@@ -33,6 +40,7 @@ NAMES = {
 CrashCommand = BetCrash | CancelCrash | CashOutCrash | GetCrash
 # Rounds of a chain: so few that a world comes to its end, and goes on with the next one.
 ROUNDS = 40
+TAKEN = {"joined", "returned"}
 CHAINS = 12
 
 
@@ -66,10 +74,40 @@ def chains_of(table: int) -> list[Chain]:
     return [chain(table * 100 + n, ROUNDS, lambda _bust: True) for n in range(CHAINS)]
 
 
-def handlers_of(node: Any, tables: dict[int, Table]) -> dict[type, Handler]:
-    """What a process does with a player's commands: the real handlers, on no database."""
-    commands = CrashCommands(node, cast(asyncpg.Pool, None), tables)
-    handlers = commands.handlers(Work())
+class _Caught:
+    """A reply whose faults stay with it, as those of sockets and of HTTP do."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self.origin = reply.origin
+
+    def resolve(self, value: Any) -> None:
+        resolve(self._reply, value)
+
+    def reject(self, failure: Failure) -> None:
+        reject(self._reply, failure)
+
+
+class _Work(Work):
+    """Slow commands, whose tasks answer what may break."""
+
+    def acting(self, function: Callable[[Caller, Any, Any], Awaitable[None]]) -> Handler:
+        handle = super().acting(function)
+        return lambda caller, command, reply: handle(caller, command, cast(Any, _Caught(reply)))
+
+
+def handlers_of(node: Any, tables: dict[int, Table], database: MemoryDatabase) -> dict[type, Any]:
+    """What a process does with a player's commands: the real handlers, on the database's twin."""
+
+    async def find_taken(join: Join) -> RoundEntry | None:
+        rows = database.rounds.get(join.table, {}).values()
+        bet = (join.wallet_id, join.hold)
+        return next(
+            (row for row in rows if row.kind in TAKEN and (row.wallet_id, row.hold) == bet), None
+        )
+
+    commands = CrashCommands(node, cast(asyncpg.Pool, None), tables, find_taken)
+    handlers = commands.handlers(_Work())
     return {type_: handlers[name] for type_, name in NAMES.items()}
 
 
@@ -87,8 +125,10 @@ def choose(rng: Random, tables: dict[int, Table], newest: dict[int, int], reques
     kind = rng.choices((BetCrash, CashOutCrash, CancelCrash, GetCrash), (8, 4, 1, 2))[0]
     if kind is GetCrash:
         return GetCrash(table.number)
-    if kind is not BetCrash:
-        return kind(of)
+    if kind is CancelCrash:
+        return CancelCrash(of)
+    if kind is CashOutCrash:
+        return CashOutCrash(of)
     auto = rng.choice((None, None, 100, 101, 105, 120, 150, 1_000))
     currency = "BTC" if rng.random() < 0.05 else "USD"
     return BetCrash(of, rng.randint(4, 600), currency, request, auto)

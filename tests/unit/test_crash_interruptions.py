@@ -3,13 +3,12 @@
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from actors.crash import turn
 from actors.crash.commands import CashOut, Join, Leave, ReadTable, Wake
 from actors.runtime.alarms import Alarm
 from protocol.commands.crash import Phase
-from tests.support.rounds import TABLE, Felt, bodies, code
+from tests.support.rounds import Felt, bodies, code
 
 REFUND = ("refunded", None, None, "restarted")
 
