@@ -6,12 +6,12 @@ import msgspec
 
 from actors.crash.commands import Join, StakeCrash
 from actors.crash.rules import CRASH
-from actors.decision import DEFERRED, Context, Decision, Known, Message
+from actors.decision import DEFERRED, Context, Decision, Message
 from actors.kind import Rule
 from actors.wallet import facts
 from actors.wallet.facts import Entry, Step
 from actors.wallet.holds import opening
-from actors.wallet.ledger import check_new, updated
+from actors.wallet.ledger import check_new, refusal, updated
 from actors.wallet.state import WalletState
 from protocol.commands.crash import round_id
 from protocol.errors import REQUEST_MISMATCH, Failure
@@ -38,9 +38,8 @@ def _chosen(command: StakeCrash) -> Parameters:
 def _stake(state: WalletState, command: StakeCrash, context: Context) -> Decision:
     check_new(state, command.request_id)
     if command.refusal is not None:
-        # Rounds pass quickly: what is refused now may repeat what was taken, longer ago than the
-        # wallet remembers. A wallet that has forgotten no id yet need not look.
-        raise Known(command.refusal) if state.seq > len(state.recent) else command.refusal
+        # Rounds pass quickly: what is refused now may repeat what was taken then.
+        raise refusal(state, command.refusal)
     chosen = _encode(_chosen(command)).decode()
     step = Step(GAME, stake_minor=command.stake_minor, parameters=chosen)
     made = opening(state, context, command.currency, command.request_id, step)

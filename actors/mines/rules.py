@@ -17,14 +17,14 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from actors.decision import Context, Decision, Known
+from actors.decision import Context, Decision
 from actors.instant import check_wager
 from actors.kind import Rule
 from actors.limits import Limits
 from actors.mines import odds, views
 from actors.wallet import facts, holds
 from actors.wallet.facts import Entry, Step
-from actors.wallet.ledger import check_new, entry, updated
+from actors.wallet.ledger import check_new, entry, refusal, updated
 from actors.wallet.state import Hold, WalletState
 from protocol.commands.mines import (
     CashOutMines,
@@ -135,7 +135,8 @@ def _starter(
         check_wager(command, _first_pick, limits)
         already = _open_hold(state, command.currency)
         if already is not None:
-            raise Known(Failure(GAME_OPEN, bet_id=bet_id(state.wallet_id, already[0])))
+            opened = bet_id(state.wallet_id, already[0])
+            raise refusal(state, Failure(GAME_OPEN, bet_id=opened))
         step = Step(
             GAME,
             stake_minor=command.stake,
@@ -177,7 +178,7 @@ def _revealer(
         game = _to_go_on(state, command.currency)
         hold = game.hold
         if command.tile in hold.revealed:
-            raise Known(Failure(TILE_REVEALED, tile=command.tile))
+            raise refusal(state, Failure(TILE_REVEALED, tile=command.tile))
         picked = (*hold.revealed, command.tile)
         if command.tile in game.mined:
             return _end(state, context, command, game, picked, Ended.MINE)
@@ -192,7 +193,7 @@ def _revealer(
 def _to_go_on(state: WalletState, currency: str) -> _Game:
     found = _open_hold(state, currency)
     if found is None:
-        raise Known(Failure(NO_OPEN_GAME, currency=currency))
+        raise refusal(state, Failure(NO_OPEN_GAME, currency=currency))
     seq, hold = found
     pair, words = state.pair, state.words
     assert pair is not None, "a game draws from a pair"
@@ -302,7 +303,8 @@ def _cash_out(state: WalletState, command: CashOutMines, context: Context) -> De
     check_new(state, command.request_id)
     game = _to_go_on(state, command.currency)
     if not game.hold.revealed:
-        raise Known(Failure(NOTHING_PICKED, bet_id=bet_id(state.wallet_id, game.seq)))
+        opened = bet_id(state.wallet_id, game.seq)
+        raise refusal(state, Failure(NOTHING_PICKED, bet_id=opened))
     return _end(state, context, command, game, tuple(game.hold.revealed), Ended.CASHOUT)
 
 

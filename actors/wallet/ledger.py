@@ -21,6 +21,15 @@ def check_new(state: WalletState, request_id: UUID) -> None:
         raise Failure(MALFORMED, field="request_id", reason="version 8 is the server's")
 
 
+def refusal(state: WalletState, failure: Failure) -> Failure | Known:
+    """What to raise where `failure` may be the answer to a repetition of something done long ago.
+
+    That is looked for, but for a wallet that has forgotten no request id yet: it knows all its own,
+    and its refusals cost storage nothing.
+    """
+    return Known(failure) if state.seq > len(state.recent) else failure
+
+
 def entry(
     state: WalletState,
     context: Context,

@@ -9,12 +9,12 @@ from typing import Final
 
 import msgspec
 
-from actors.decision import Context, Decision, Known, Notice
+from actors.decision import Context, Decision, Notice
 from actors.kind import Rule
 from actors.wallet import facts
 from actors.wallet.commands import StartRain
 from actors.wallet.facts import Entry
-from actors.wallet.ledger import balance_after, check_new, entry, once_more, updated
+from actors.wallet.ledger import balance_after, check_new, entry, once_more, refusal, updated
 from actors.wallet.legs import RAIN, message_of, rules_of
 from actors.wallet.state import WalletState
 from protocol.commands.rain import RainFell, RainStarted
@@ -56,7 +56,7 @@ def _start(state: WalletState, command: StartRain, context: Context) -> Decision
     assert state.wallet_id not in command.to, "nobody rains on themselves"
     if not count:
         # Perhaps somebody was, when this was sent long ago.
-        raise Known(Failure(NOBODY_ACTIVE, room=command.room))
+        raise refusal(state, Failure(NOBODY_ACTIVE, room=command.room))
     share_minor = command.amount_minor // count
     if not share_minor:
         raise Failure(RAIN_TOO_SMALL, least=count)

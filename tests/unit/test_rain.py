@@ -26,6 +26,7 @@ from protocol.errors import (
     REQUEST_MISMATCH,
     UNKNOWN_CURRENCY,
     ErrorKind,
+    Failure,
 )
 from protocol.ids import is_client_made, message_id, settlement_id
 from storage.rows import ENTRY_COLUMNS, entry_of, entry_row, message_of, message_row
@@ -131,6 +132,10 @@ def test_what_is_refused_in_order(command: StartRain, kind: ErrorKind | None) ->
 
 def test_nobody_there_is_refused_unless_it_fell_before() -> None:
     wallets = funded()
+    with pytest.raises(Failure) as refused:
+        wallets.decide(ALICE, rain(1, 100))
+    assert refused.value.kind is NOBODY_ACTIVE
+    wallets.state(ALICE).recent.clear()
     with pytest.raises(Known) as known:
         wallets.decide(ALICE, rain(1, 100))
 
