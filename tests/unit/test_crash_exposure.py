@@ -5,6 +5,7 @@ import random
 import pytest
 from msgspec.structs import replace
 
+from actors.crash import turn
 from actors.crash.state import target_of
 from actors.crash.table import Table
 from actors.runtime.alarms import Alarm
@@ -98,8 +99,12 @@ def test_a_forced_point_at_the_bust_wins_and_one_above_it_loses() -> None:
         assert {end[0] for end in felt.ends().values()} == {ended}
 
 
+@pytest.mark.parametrize("together", [2, 200])
 @pytest.mark.parametrize("seed", range(40))
-def test_no_round_ever_wins_more_than_it_may(seed: int) -> None:
+def test_no_round_ever_wins_more_than_it_may(
+    seed: int, together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn, "ENDED_TOGETHER", together)
     rng = random.Random(seed)
     table = Table(
         number=1,
@@ -121,7 +126,8 @@ def test_no_round_ever_wins_more_than_it_may(seed: int) -> None:
     while felt.round.running:
         felt.now_ms += rng.choice((1, 20, 250, 3_000))
         felt.cash_out(rng.choice(players))
-    felt.do(Alarm())
+    while felt.round.open_bets:
+        felt.do(Alarm())
     ends, won = felt.ends(), 0
     for wallet_id in players:
         bet, (kind, multiplier, payout, reason) = felt.bet(wallet_id), ends[wallet_id]
