@@ -1,7 +1,7 @@
 """What the runtime needs of the world, and what it hands over: storage implements these."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from actors.decision import Announcement, Decision, Message
@@ -71,18 +71,26 @@ class Placement(Protocol):
 
 
 class Stored(NamedTuple):
-    """What storage has of an actor: a snapshot and the facts that follow it, in order."""
+    """What storage has of an actor: a snapshot and the facts that follow it, in order.
+
+    The facts may be made as they are looked at, which is done once, some at a time.
+    """
 
     snapshot: bytes | None
     snapshot_version: int
     facts: Iterable[Any]
 
 
+# No kind makes a state of an empty snapshot, so that nobody can take it for a new actor.
+NOT_YET: Final = Stored(b"", 0, ())
+"""In place of an actor that takes longer to read than callers wait: it can be read later on."""
+
+
 class Store(Protocol):
     """Reads of committed rows, and the write-behind that may be lost."""
 
     async def hydrate(self, kind: Kind, keys: Sequence[int]) -> dict[int, Stored]:
-        """All actors of `keys` in one go; one without rows is absent."""
+        """All actors of `keys` in one go, some perhaps NOT_YET; one without rows is absent."""
 
     async def find(self, kind: Kind, key: int, request_id: UUID) -> Any | None:
         """The committed fact with this request id."""

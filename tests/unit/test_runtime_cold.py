@@ -1,14 +1,14 @@
 """Cold actors while storage is slow or hangs: nobody waits longer than the time-out."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import pytest
 
 from actors.kind import Kind
 from actors.runtime import hydration
-from actors.runtime.ports import Stored
+from actors.runtime.ports import NOT_YET, Stored
 from protocol.errors import Failure
 from tests.simulation.loop import on_virtual_time
 from tests.support.bench import HYDRATE_TIMEOUT_S, Answer, Bench, BenchStore, quiet
@@ -128,6 +128,79 @@ async def test_a_batch_that_takes_too_long_is_smaller_when_its_clients_come_back
         while bench.node.passivate(-1, 1_000):
             pass
     assert max(map(len, store.reads)) == hydration.BATCH, "it grows again"
+
+
+class Behind(BenchStore):
+    """A store that cannot read some actors yet."""
+
+    def __init__(self, *keys: int) -> None:
+        super().__init__()
+        self.behind = set(keys)
+
+    async def hydrate(self, kind: Kind, keys: Sequence[int]) -> dict[int, Stored]:
+        return await super().hydrate(kind, keys) | dict.fromkeys(self.behind & {*keys}, NOT_YET)
+
+
+async def test_who_cannot_be_read_yet_is_refused_alone(caplog: pytest.LogCaptureFixture) -> None:
+    store = Behind(4)
+    bench = Bench(store=store)
+    store.facts[4] = [Added(4, 1, 5, number(1), None)]
+    answers = [bench.send(key, Read()) for key in (2, 4, 6)]
+    await quiet()
+    assert [answer.given for answer in answers] == [[0], ["storage_unavailable"], [0]]
+    assert store.reads == [[2, 4, 6]]
+    assert not caplog.records, "it is no fault of its rows"
+    store.behind.clear()
+    assert await bench.ask(4, Read()) == 5
+
+
+class Long(BenchStore):
+    """A store with so many rows of each actor, which counts those that were looked at."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.rows = rows
+        self.looked_at = 0
+
+    async def hydrate(self, _kind: Kind, keys: Sequence[int]) -> dict[int, Stored]:
+        return {key: Stored(None, 0, self._rows(key)) for key in keys}
+
+    def _rows(self, key: int) -> Iterator[Added]:
+        for seq in range(1, self.rows + 1):
+            self.looked_at += 1
+            yield Added(key, seq, 1, number(seq), None)
+
+
+@pytest.mark.parametrize("rows", [0, 150, 5_000])
+async def test_actors_are_folded_some_rows_at_a_time(rows: int) -> None:
+    store = Long(rows)
+    bench = Bench(store=store)
+    answers = [bench.send(key, Read()) for key in range(0, 60, 2)]
+    most_rows = most_actors = 0
+    while not all(answer.given for answer in answers):
+        looked_at, answered = store.looked_at, sum(len(answer.given) for answer in answers)
+        await asyncio.sleep(0)
+        most_rows = max(most_rows, store.looked_at - looked_at)
+        answered = sum(len(answer.given) for answer in answers) - answered
+        most_actors = max(most_actors, answered)
+    assert [answer.given for answer in answers] == [[rows]] * 30
+    assert most_rows <= hydration.FOLDED_TOGETHER
+    assert most_actors <= hydration.FOLDED_TOGETHER // hydration.RESTORED_AS
+
+
+async def test_an_actor_that_is_lost_while_it_is_folded_is_not_live() -> None:
+    store = Long(1_000)
+    bench = Bench(store=store)
+    answer = bench.send(2, Read())
+    while not store.looked_at:
+        await asyncio.sleep(0)
+    assert store.looked_at < store.rows
+    bench.lose()
+    while store.looked_at < store.rows:
+        await asyncio.sleep(0)
+    await quiet()
+    assert answer.given == ["storage_unavailable"]
+    assert bench.node.live == 0
 
 
 @pytest.mark.parametrize("cold", [True, False])
