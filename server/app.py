@@ -35,6 +35,7 @@ from server.allowance import Allowance
 from server.auth.passwords import Passwords
 from server.auth.service import Accounts
 from server.auth.tokens import Tokens
+from server.clock import Clock
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
 from server.commands.crash import CrashCommands
@@ -183,6 +184,8 @@ class Pitboss:
         self.sockets = SocketServer(_socket_options(settings), self.floor)
         self.post = Post(self.storage.outbox)
         self.crash_tables = {table.number: table for table in settings.crash_tables}
+        # With those that are closed, which nobody can ask for.
+        self._all_tables = dict(self.crash_tables)
         # The games, and tables, that take no bets at the moment.
         self.paused: set[str] = set()
         self.switches = Switches(
@@ -193,7 +196,7 @@ class Pitboss:
             self.sockets.hub, partial(usernames, pools.people), _most_stakes(settings)
         )
         self.node = self._node()
-        self.tables = Tables(self.node, self.crash_tables)
+        self.tables = Tables(self.node, self._all_tables)
         self.bets = BetCommands(self.node, Bets(pools.people, self.storage.vault), time.monotonic)
         self.pulse = Pulse(self._totals, time.monotonic)
         self.router = self._router(pools.people)
@@ -212,12 +215,12 @@ class Pitboss:
             **CRASH_STAKES,
         }
         node = Node(
-            [wallet_kind(games), crash_kind(self.crash_tables, self.paused)],
+            [wallet_kind(games), crash_kind(self._all_tables, self.paused)],
             self.storage.journal,
             self.storage.store,
             self.post,
             Publishing(self.sockets.hub),
-            now_ms,
+            Clock(now_ms),
             _fresh_secret,
             max_live=settings.max_live_actors,
             hydrate_timeout_s=settings.commit_timeout_seconds,
@@ -258,6 +261,7 @@ class Pitboss:
             self._lanes.append(asyncio.create_task(lane.run(writer)))
             await lane.wait_open()
         await self.switches.refresh()
+        await self.tables.close_others(self._people)
         if self.settings.env != "production":
             await self.tables.give_trial_chains(self._people, self.storage.vault, now_ms())
         self._start_jobs()

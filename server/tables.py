@@ -1,7 +1,6 @@
 """Keeps crash tables alive: wakes them wherever they were let go, and finds them their chains."""
 
 import logging
-from collections.abc import Mapping
 from typing import Any, Final
 
 import asyncpg
@@ -13,6 +12,7 @@ from actors.runtime.node import Node
 from protocol.errors import Failure
 from storage.borrow import borrow
 from storage.chains import ensure_trial_chain
+from storage.queries.unfinished import unfinished_tables
 from storage.vault import Vault
 
 log = logging.getLogger(__name__)
@@ -24,9 +24,19 @@ TRIAL_LENGTH: Final = 100_000
 class Tables:
     """The crash tables of this node. A table that is not here yet is read when it is woken."""
 
-    def __init__(self, node: Node, tables: Mapping[int, Table]) -> None:
+    def __init__(self, node: Node, tables: dict[int, Table]) -> None:
         self._node = node
         self._tables = tables
+
+    async def close_others(self, pool: asyncpg.Pool) -> None:
+        """Take in the tables that left something open and are configured no more.
+
+        They give back, or settle, what is open, and play no further. Raises Failure
+        `storage_unavailable`.
+        """
+        for number in await unfinished_tables(pool) - self._tables.keys():
+            log.warning("table %d is not configured any more: what it left open is closed", number)
+            self._tables[number] = Table(number, "Closed", "PLAY", 1, 1, 1, closed=True)
 
     def wake(self) -> None:
         """Tell every table to do what is due. One that has lost its lane comes back by this."""

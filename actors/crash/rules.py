@@ -205,15 +205,15 @@ _COMMANDS: Final[Mapping[type, Rows]] = {
 }
 
 
-def is_paused(paused: Container[str], number: int) -> bool:
-    """Whether operators have paused this table, or all of them."""
-    return CRASH in paused or f"{CRASH}:{number}" in paused
+def is_paused(paused: Container[str], table: Table) -> bool:
+    """Whether this table is closed, or operators have paused it, or all of them."""
+    return table.closed or CRASH in paused or f"{CRASH}:{table.number}" in paused
 
 
 def _decide(
     rows: Rows, paused: Container[str], state: TableState, command: Any, context: Context
 ) -> Decision:
-    turn = Turn(state, context, paused=is_paused(paused, state.table.number))
+    turn = Turn(state, context, paused=is_paused(paused, state.table))
     turn.advance()
     return turn.decision(rows(turn, command))
 

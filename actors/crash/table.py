@@ -34,6 +34,8 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tick_ms: int = 250
     # Bets in one round: what ends them at once must not hold the loop for long.
     max_bets: int = 5_000
+    # A closed table brings its round to an end, and opens none.
+    closed: bool = False
 
     @property
     def most_profit_minor(self) -> int:

@@ -1,0 +1,70 @@
+"""A crash table that is taken out of the configuration while a round of it is open."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from actors.crash.table import Table
+from server.app import Pitboss
+from server.settings import Settings
+from storage.audit import audit
+from storage.pool import open_pools
+from tests.floor.house import LIMIT_S, House, Person, request_id
+
+TABLE = Table(7, "Slow", "PLAY", 100, 100_000, 100_000_000, betting_ms=600_000)
+
+
+@asynccontextmanager
+async def opened(database_url: str, folder: Path, tables: list[Table]) -> AsyncIterator[House]:
+    """A node with these tables."""
+    settings = Settings(env="test", data_dir=folder, port=0, crash_tables=tables)
+    pools = await open_pools(database_url)
+    pitboss = Pitboss(settings, database_url, pools)
+    port = await pitboss.start()
+    house = House(pitboss, pools.people, f"http://127.0.0.1:{port}")
+    try:
+        yield house
+    finally:
+        await house.close()
+        await pitboss.stop()
+        pools.terminate()
+
+
+async def held_of(house: House, user_id: int) -> int:
+    """What a wallet has set aside, by its newest row."""
+    held: int = await house.pool.fetchval(
+        "select held_after from wallet_entries where wallet_id = $1 order by seq desc limit 1",
+        user_id,
+    )
+    return held
+
+
+async def test_it_gives_back_what_it_holds_and_plays_no_further(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with opened(database_url, tmp_path, [TABLE]) as house:
+        ann = await house.guest()
+        await ann.pull()
+        seat = await ann.connect()
+        async with asyncio.timeout(LIMIT_S):
+            while (state := await seat.ok("crash:state", {"table": 7}))["phase"] != "betting":
+                await asyncio.sleep(0.01)
+        fields = {"stake": 100, "currency": "PLAY", "request_id": request_id()}
+        await seat.ok("crash:bet", {"round_id": state["round_id"], **fields})
+        assert await held_of(house, ann.user_id) == 100
+
+    async with opened(database_url, tmp_path, []) as house:
+        async with asyncio.timeout(LIMIT_S):
+            while await held_of(house, ann.user_id):
+                await asyncio.sleep(0.01)
+        seat = await Person(house, ann.user_id, ann.username, ann.token).connect()
+        assert await seat.refused("crash:state", {"table": 7}) == "unknown_table"
+        await asyncio.sleep(TABLE.pause_ms / 1_000)
+        opened_rounds = "select count(*) from crash_entries where kind = 'opened'"
+        assert await house.pool.fetchval(opened_rounds) == 1
+        report = await audit(database_url, house.pitboss.storage.vault)
+        assert report.clean, report.findings
+
+    async with opened(database_url, tmp_path, []) as house:
+        assert house.pitboss._all_tables == {}, "it has nothing open any more"
