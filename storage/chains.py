@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -21,6 +21,8 @@ from storage.vault import Vault
 
 # Links in one transaction: some 20 ms of hashing, so that a kill loses little of it.
 _STRETCH: Final = 20
+# Links that are decrypted in one turn of the loop: a millisecond.
+_OPENED_TOGETHER: Final = 200
 _SEED_BYTES: Final = 32
 # Where nobody publishes anything. The prefix says so to whoever verifies a round.
 TRIAL_PREFIX: Final = "trial-"
@@ -48,7 +50,27 @@ _FIX: Final = """
 _IS_PLAYABLE: Final = """
     select exists (select from crash_chains where table_id = $1 and fixed_at_ms is not null)
 """
-
+# Chains for trying out are played where that is allowed, and only until there is another.
+_COUNTS: Final = f"""
+    (c.fixed_at_ms is not null and (not starts_with(c.public_seed, '{TRIAL_PREFIX}') or $1 and not
+        exists (select from crash_chains o where o.table_id = c.table_id
+            and o.fixed_at_ms is not null and not starts_with(o.public_seed, '{TRIAL_PREFIX}'))))
+"""  # noqa: S608 - the prefix is ours
+_PLAYED: Final = f"""
+    select c.id, c.length, c.public_seed, {_COUNTS} as goes_on from crash_chains c
+    where c.table_id = $2 and (c.id = $3 or {_COUNTS} and (c.fixed_at_ms, c.id) >
+        (select coalesce(max(n.fixed_at_ms), 0), $3 from crash_chains n where n.id = $3))
+    order by c.fixed_at_ms, c.id
+"""  # noqa: S608 - the condition is ours
+_WITH_NEW: Final = f"""
+    select number from unnest($2::bigint[]) number
+    left join lateral (
+        select n.fixed_at_ms, n.id from crash_entries e join crash_chains n on n.id = e.chain_id
+        where e.table_id = number and e.kind = 'opened' order by e.round desc limit 1
+    ) newest on true
+    where exists (select from crash_chains c where c.table_id = number and {_COUNTS}
+        and (c.fixed_at_ms, c.id) > (coalesce(newest.fixed_at_ms, 0), coalesce(newest.id, 0)))
+"""  # noqa: S608 - the condition is ours
 
 _NOT_FINISHED: Final = "Chain {} is not finished: `pitboss crash chain new` goes on with it."
 
@@ -67,6 +89,16 @@ class ChainRow(NamedTuple):
     public_seed: str | None
     created_at_ms: int
     fixed_at_ms: int | None
+
+
+class Place(NamedTuple):
+    """A round's place in a chain; that of a table without rounds is NOWHERE."""
+
+    chain_id: int
+    position: int
+
+
+NOWHERE: Final = Place(0, 0)
 
 
 class _Link(NamedTuple):
@@ -181,6 +213,8 @@ async def fix_chain(
     """
     if not is_public_seed(public_seed):
         raise ChainError("A public seed is 1 to 128 printable ASCII characters without spaces.")
+    if public_seed.startswith(TRIAL_PREFIX):
+        raise ChainError(f"{TRIAL_PREFIX} begins the public seeds of chains for trying out.")
     fixed = await _fix(connection, chain_id, public_seed, at_ms)
     chain = await find_chain(connection, chain_id)
     if not fixed and chain.terminal_hash is None:
@@ -194,18 +228,43 @@ async def _fix(connection: asyncpg.Connection, chain_id: int, public_seed: str, 
     return await connection.fetchval(_FIX, chain_id, public_seed, at_ms) is not None
 
 
-async def read_chain(connection: asyncpg.Connection, vault: Vault, table_id: int) -> list[Chain]:
-    """The chains that a table plays, in their order. Raises WrongKeyError."""
-    rows = await connection.fetch(
-        "select id, length, public_seed from crash_chains"
-        " where table_id = $1 and fixed_at_ms is not null order by fixed_at_ms",
-        table_id,
-    )
+async def read_chains(
+    connection: asyncpg.Connection,
+    vault: Vault,
+    table_id: int,
+    newest: Place = NOWHERE,
+    *,
+    trials: bool = True,
+) -> list[Chain]:
+    """The chains that a table plays from its newest round on, in their order.
+
+    Those for trying out are left out if they are not wanted, or if there is another one. Where the
+    newest round is of such a chain, the chain ends with it.
+
+    Raises:
+        WrongKeyError: A link does not open.
+    """
+    rows = await connection.fetch(_PLAYED, trials, table_id, newest.chain_id)
     chains = []
     for row in rows:
         links = dict(await _links(connection, vault, row["id"]))
-        chains.append(Chain(row["id"], row["length"], row["public_seed"], links))
+        chain = Chain(row["id"], row["length"], row["public_seed"], links)
+        chains.append(chain if row["goes_on"] else _ended(chain, newest.position))
     return chains
+
+
+def _ended(chain: Chain, position: int) -> Chain:
+    """The same chain as if a round were its last."""
+    last = {position: chain.hash_of(position)}
+    return Chain(chain.chain_id, position, chain.public_seed, last)
+
+
+async def with_new_chains(
+    connection: asyncpg.Connection, tables: Collection[int], *, trials: bool
+) -> set[int]:
+    """Those of `tables` that have a chain to play after that of their newest round."""
+    rows = await connection.fetch(_WITH_NEW, trials, list(tables))
+    return {row["number"] for row in rows}
 
 
 async def ensure_trial_chain(
@@ -261,7 +320,12 @@ async def _links(connection: asyncpg.Connection, vault: Vault, chain_id: int) ->
         " order by position desc",
         chain_id,
     )
-    return [_open_link(vault, chain_id, row) for row in rows]
+    links = []
+    for count, row in enumerate(rows, 1):
+        links.append(_open_link(vault, chain_id, row))
+        if count % _OPENED_TOGETHER == 0:
+            await asyncio.sleep(0)
+    return links
 
 
 async def _add_links(

@@ -72,7 +72,7 @@ async def test_a_chain_leads_from_a_secret_to_its_terminal_hash(
 async def test_chains_of_any_length(connection: asyncpg.Connection, length: int) -> None:
     chain = await made(connection, length=length)
     await chains.fix_chain(connection, chain.id, "public", NOW)
-    (read,) = await chains.read_chain(connection, VAULT, TABLE)
+    (read,) = await chains.read_chains(connection, VAULT, TABLE)
 
     assert hashed(read.hash_of(length), length) == chain.terminal_hash
     assert hashed(read.hash_of(1), 1) == chain.terminal_hash
@@ -147,6 +147,7 @@ async def test_what_cannot_be_fixed(connection: asyncpg.Connection) -> None:
         (begun.id + 1, "seed", "no chain"),
         (begun.id, "two words", "printable ASCII"),
         (begun.id, "", "printable ASCII"),
+        (begun.id, "trial-seed", "trying out"),
     ):
         with pytest.raises(ChainError, match=reason):
             await chains.fix_chain(connection, chain_id, seed, NOW)
@@ -164,10 +165,10 @@ async def test_a_table_plays_its_fixed_chains_in_the_order_they_were_fixed(
     for at, chain_id in enumerate((late, early, foreign)):
         await chains.fix_chain(connection, chain_id, f"seed-{chain_id}", NOW - 10 * at)
 
-    read = await chains.read_chain(connection, VAULT, TABLE)
+    read = await chains.read_chains(connection, VAULT, TABLE)
     assert [chain.chain_id for chain in read] == [late, early]
     assert [chain.public_seed for chain in read] == [f"seed-{late}", f"seed-{early}"]
-    assert await chains.read_chain(connection, VAULT, TABLE + 2) == []
+    assert await chains.read_chains(connection, VAULT, TABLE + 2) == []
     assert unfixed not in {chain.chain_id for chain in read}
 
 
@@ -176,8 +177,8 @@ async def test_a_trial_chain_is_for_tables_that_have_none(connection: asyncpg.Co
         await chains.ensure_trial_chain(connection, VAULT, TABLE, NOW, LENGTH)
     await chains.ensure_trial_chain(connection, VAULT, TABLE + 1, NOW, LENGTH)
 
-    (read,) = await chains.read_chain(connection, VAULT, TABLE)
-    (other,) = await chains.read_chain(connection, VAULT, TABLE + 1)
+    (read,) = await chains.read_chains(connection, VAULT, TABLE)
+    (other,) = await chains.read_chains(connection, VAULT, TABLE + 1)
     assert read.length == LENGTH
     assert read.public_seed.startswith("trial-")
     assert read.public_seed != other.public_seed
@@ -188,7 +189,7 @@ async def test_a_trial_chain_goes_on_with_what_was_begun(connection: asyncpg.Con
     begun = await chains.begin_chain(connection, VAULT, TABLE, 2_500, NOW)
     await chains.ensure_trial_chain(connection, VAULT, TABLE, NOW, LENGTH)
 
-    (read,) = await chains.read_chain(connection, VAULT, TABLE)
+    (read,) = await chains.read_chains(connection, VAULT, TABLE)
     assert (read.chain_id, read.length) == (begun.id, 2_500)
 
 

@@ -52,7 +52,7 @@ async def resealed(connection: asyncpg.Connection, vault: Vault = BOTH) -> Progr
 
 
 async def chain(connection: asyncpg.Connection, vault: Vault) -> Chain:
-    (found,) = await chains.read_chain(connection, vault, TABLE)
+    (found,) = await chains.read_chains(connection, vault, TABLE)
     return found
 
 
