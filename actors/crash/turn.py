@@ -169,7 +169,7 @@ class Turn:
 
     def advance(self) -> None:
         """Do all that is due by now."""
-        if self.state.interrupted:
+        if self.state.interrupted and self._forced is None:
             self._void()
         if not self._over and self.betting and self.now_ms >= self._closes_at_ms:
             self._start()
@@ -283,6 +283,9 @@ class Turn:
         Cash-outs that are committed stand. All bets that are still open are refunded, whatever the
         bust: nobody could cash out meanwhile, and who were paid where they would have won, but
         never lost, would have had a free throw at each restart.
+
+        Only a round whose bound was reached goes on instead: its row has decided what everybody
+        gets, and that is paid.
         """
         self._finish(facts.VOIDED, reason=RESTARTED)
         self._announce("round:voided", RoundVoided(**self._last_words()), urgent=True)

@@ -172,7 +172,8 @@ class Rounds:
 
     def _is_taken_over(self, row: RoundEntry, current: Round) -> bool:
         """Whether a round goes on at another's hands, who should have voided it."""
-        return row.kind in GOES_ON and current.writer != self.writer
+        decided = current.forced is not None
+        return row.kind in GOES_ON and current.writer != self.writer and not decided
 
     def _is_betting(self, current: Round) -> bool:
         return current.started_ms is None and current.ended is None

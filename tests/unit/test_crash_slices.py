@@ -66,7 +66,8 @@ def test_no_round_ends_before_all_that_won_are_paid() -> None:
     assert not [data for data in felt.events("round:ticked") if data.multiplier > felt.round.bust]
 
 
-def test_a_bound_that_is_reached_holds_over_all_decisions() -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_bound_that_is_reached_holds_over_all_decisions(restarts: bool) -> None:
     table = replace(TABLE, bankroll=10_000, bet_share_percent=100, round_share_percent=5)
     felt = Felt(table=table, busts=lambda bust: bust > 300)
     felt.open()
@@ -76,8 +77,12 @@ def test_a_bound_that_is_reached_holds_over_all_decisions() -> None:
     at_ms = felt.at(300)
     while felt.round.open_bets:
         felt.decide(Alarm(), at_ms)
+        if restarts and felt.round.forced is not None:
+            felt.restart()
     # Ten bets of 100 may win 500 together: the first three leave 380, and seven get 1.54 of that.
     ends = felt.ends()
     assert [ends[wallet_id][1] for wallet_id in range(1, 11)] == [130, 140, 150] + [154] * 7
     assert felt.kinds().count("forced") == 1
     assert felt.round.won_minor <= table.most_round_profit_minor
+    felt.do(Alarm(), felt.busts_ms)
+    assert felt.kinds()[-1] == "crashed"
