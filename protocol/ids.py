@@ -26,26 +26,29 @@ def is_client_made(request_id: UUID) -> bool:
 def message_id(wallet_id: int, seq: int) -> UUID:
     """The id of the message that entry `seq` of a wallet sent."""
     assert 0 < wallet_id < _TABLE
+    assert 0 < seq < _SETTLEMENT
     return _server_made(wallet_id, seq)
 
 
 def settlement_id(wallet_id: int, hold: int) -> UUID:
     """The request id of the entry that ends the hold which entry `hold` of a wallet opened.
 
-    A wallet has each request id once, so no hold ends twice.
+    A wallet has each request id once, so no message ends a hold twice. What a player's own command
+    ends, as in mines, has the id of that command.
     """
+    assert 0 < wallet_id < _TABLE
+    assert 0 < hold < _SETTLEMENT
     return _server_made(wallet_id, hold | _SETTLEMENT)
 
 
 def table_message_id(table: int, seq: int) -> UUID:
     """The id of the message that entry `seq` of a game table sent."""
     assert 0 < table < _TABLE
+    assert 0 < seq < _SETTLEMENT
     return _server_made(_TABLE | table, seq)
 
 
 def _server_made(owner: int, seq: int) -> UUID:
-    assert 0 < owner < 2**60
-    assert 0 < seq < 2**62
     value = owner << 64 | seq
     high, low = value >> 64, value & (2**62 - 1)
     # 48 bits, version, 12 bits, variant, 62 bits: the owner stands above, the entry below.

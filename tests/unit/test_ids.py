@@ -1,26 +1,36 @@
 """Identifiers: the server's never meet a client's, nor each other."""
 
 from itertools import product
+from typing import Any
 from uuid import UUID, uuid1, uuid3, uuid4, uuid5
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.ids import bet_id, is_client_made, message_id, parse_bet_id
+from protocol.ids import (
+    bet_id,
+    is_client_made,
+    message_id,
+    parse_bet_id,
+    settlement_id,
+    table_message_id,
+)
 
+FAMILIES = (message_id, settlement_id, table_message_id)
+OWNERS = st.integers(1, 2**59 - 1)
 NUMBERS = st.integers(1, 2**60 - 1)
 # Where bits of the wallet and of the entry meet the version, the variant and each other.
-EDGES = [1, 2, 2**12 - 1, 2**12, 2**48, 2**59, 2**60 - 1]
+EDGES = [1, 2, 2**12 - 1, 2**12, 2**48, 2**58, 2**59 - 1]
 
 
-def test_message_ids_differ_at_the_edges() -> None:
-    ids = {message_id(wallet, seq) for wallet, seq in product(EDGES, EDGES)}
+def test_ids_of_all_families_differ_at_the_edges() -> None:
+    ids = {make(owner, seq) for make, owner, seq in product(FAMILIES, EDGES, [*EDGES, 2**60 - 1])}
 
-    assert len(ids) == len(EDGES) ** 2
+    assert len(ids) == len(FAMILIES) * len(EDGES) * (len(EDGES) + 1)
 
 
-@given(NUMBERS, NUMBERS)
+@given(OWNERS, NUMBERS)
 def test_a_message_id_tells_its_wallet_and_entry(wallet: int, seq: int) -> None:
     """Reading both back from the bits of RFC 9562 shows that no two entries share an id."""
     made = message_id(wallet, seq)
@@ -32,9 +42,11 @@ def test_a_message_id_tells_its_wallet_and_entry(wallet: int, seq: int) -> None:
     assert made.variant == "specified in RFC 4122"
 
 
-@given(NUMBERS, NUMBERS)
-def test_a_message_id_is_never_a_clients(wallet: int, seq: int) -> None:
-    assert not is_client_made(message_id(wallet, seq))
+@given(OWNERS, NUMBERS)
+def test_no_id_of_the_server_is_a_clients(owner: int, seq: int) -> None:
+    for make in FAMILIES:
+        assert not is_client_made(make(owner, seq))
+        assert make(owner, seq).version == 8
 
 
 @pytest.mark.parametrize(
@@ -54,10 +66,11 @@ def test_clients_may_use_every_other_version(made: UUID) -> None:
     assert is_client_made(made)
 
 
-@pytest.mark.parametrize(("wallet", "seq"), [(0, 1), (1, 0), (2**60, 1), (1, 2**60), (-1, 1)])
-def test_a_message_id_out_of_range_is_a_bug(wallet: int, seq: int) -> None:
+@pytest.mark.parametrize("make", FAMILIES)
+@pytest.mark.parametrize(("owner", "seq"), [(0, 1), (1, 0), (2**59, 1), (1, 2**60), (-1, 1)])
+def test_an_id_out_of_range_is_a_bug(make: Any, owner: int, seq: int) -> None:
     with pytest.raises(AssertionError):
-        message_id(wallet, seq)
+        make(owner, seq)
 
 
 @given(NUMBERS, NUMBERS)
