@@ -12,6 +12,7 @@ from actors.runtime.node import Node
 from protocol.errors import Failure
 from storage.borrow import borrow
 from storage.chains import ensure_trial_chain
+from storage.crash_tables import CrashStore
 from storage.queries.unfinished import unfinished_tables
 from storage.vault import Vault
 
@@ -27,6 +28,8 @@ class Tables:
     def __init__(self, node: Node, tables: dict[int, Table]) -> None:
         self._node = node
         self._tables = tables
+        # Those that have played all the chains they were read with.
+        self._waiting: set[int] = set()
 
     async def close_others(self, pool: asyncpg.Pool) -> None:
         """Take in the tables that left something open and are configured no more.
@@ -41,7 +44,18 @@ class Tables:
     def wake(self) -> None:
         """Tell every table to do what is due. One that has lost its lane comes back by this."""
         for number in self._tables:
-            self._node.send(CRASH, number, Wake(), _Woken(self._node, number))
+            self._node.send(CRASH, number, Wake(), _Woken(self._waiting, number))
+
+    async def look_for_chains(self, store: CrashStore) -> None:
+        """Let go of the tables that wait for a chain which is there by now: they are read with it.
+
+        Raises Failure `storage_unavailable`.
+        """
+        if not self._waiting:
+            return
+        for number in await store.with_new_chains(self._waiting):
+            self._waiting.discard(number)
+            self._node.let_go(CRASH, number)
 
     async def give_trial_chains(self, pool: asyncpg.Pool, vault: Vault, now_ms: int) -> None:
         """Give each table without a chain one for trying out, whose seeds nobody has published."""
@@ -51,22 +65,22 @@ class Tables:
 
 
 class _Woken:
-    """The reply of a table that was woken.
+    """The reply of a table that was woken: notes whether it waits for a chain of hashes."""
 
-    One that has no hashes left is read again, with the chains that were made since.
-    """
-
-    __slots__ = ("_node", "_number")
+    __slots__ = ("_number", "_waiting")
 
     origin = None
 
-    def __init__(self, node: Node, number: int) -> None:
-        self._node = node
+    def __init__(self, waiting: set[int], number: int) -> None:
+        self._waiting = waiting
         self._number = number
 
     def resolve(self, value: Any) -> None:
-        if value is True:
-            self._node.let_go(CRASH, self._number)
+        if value is not True:
+            self._waiting.discard(self._number)
+        elif self._number not in self._waiting:
+            self._waiting.add(self._number)
+            log.warning("table %d waits for a chain of hashes to play", self._number)
 
     def reject(self, failure: Failure) -> None:
         if not failure.kind.temporary:

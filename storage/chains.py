@@ -55,7 +55,7 @@ _COUNTS: Final = f"""
     (c.fixed_at_ms is not null and (not starts_with(c.public_seed, '{TRIAL_PREFIX}') or $1 and not
         exists (select from crash_chains o where o.table_id = c.table_id
             and o.fixed_at_ms is not null and not starts_with(o.public_seed, '{TRIAL_PREFIX}'))))
-"""  # noqa: S608 - the prefix is ours
+"""
 _PLAYED: Final = f"""
     select c.id, c.length, c.public_seed, {_COUNTS} as goes_on from crash_chains c
     where c.table_id = $2 and (c.id = $3 or {_COUNTS} and (c.fixed_at_ms, c.id) >

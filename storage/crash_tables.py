@@ -44,7 +44,7 @@ class CrashStore:
     Failure `storage_unavailable`.
     """
 
-    def __init__(self, pool: asyncpg.Pool, vault: Vault, *, trials: bool = True) -> None:
+    def __init__(self, pool: asyncpg.Pool, vault: Vault, *, trials: bool) -> None:
         self._pool = pool
         self._vault = vault
         self._trials = trials

@@ -52,7 +52,7 @@ async def tables(storage: Storage) -> AsyncIterator[Store]:
         await storage.pool.execute(
             "insert into crash_chain_links values ($1, $2, $3)", made.chain_id, position, sealed
         )
-    yield CrashStore(storage.pool, storage.vault)
+    yield CrashStore(storage.pool, storage.vault, trials=True)
 
 
 def fields(state: Any) -> dict[str, Any]:

@@ -133,10 +133,8 @@ async def test_a_round_of_a_trial_chain_that_is_not_wanted_comes_to_its_end(
     pool: asyncpg.Pool,
 ) -> None:
     tried = await trial(pool)
-    number = 0
     # Before a link, at it, after it, in the stretch to the last hash, and at that.
-    for position in (STEP - 1, STEP, STEP + 1, LENGTH - 1, LENGTH):
-        number += 1
+    for number, position in enumerate((STEP - 1, STEP, STEP + 1, LENGTH - 1, LENGTH), 1):
         await play(pool, number, tried, position)
         wanted, unwanted = await read(pool), await read(pool, trials=False)
         assert wanted.round is not None
