@@ -365,6 +365,7 @@ class Pitboss:
         await self.storage.outbox.flush()
         await self.storage.wallets.flush_snapshots()
         self.node.close()
+        self.storage.wallets.close()
         self.sockets.close()
         if self._runner is not None:
             await self._runner.cleanup()

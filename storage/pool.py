@@ -6,9 +6,9 @@ import asyncpg
 
 # Enough for people's queries to overlap; who waits too long for one is told so by `borrow`.
 _CONNECTIONS: Final = 8
-# One for a batch of actors, and one each for look-ups and what is written behind meanwhile. The
-# journal's lanes have connections of their own.
-_RUNTIME_CONNECTIONS: Final = 3
+# One for a batch of actors, and one each for look-ups, what is written behind and a wallet that is
+# rebuilt meanwhile. The journal's lanes have connections of their own.
+_RUNTIME_CONNECTIONS: Final = 4
 # Connecting, and a single statement that nobody bounds otherwise.
 _TIMEOUT_S: Final = 1.8
 # When the server itself ends a statement, as nobody waits for it any more.

@@ -3,19 +3,21 @@
 import logging
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, Final, cast
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from actors.kind import Kind
-from actors.runtime.ports import Stored
-from actors.wallet.facts import Entry, SeedPairIssued
-from actors.wallet.state import SNAPSHOT_FORMAT
+from actors.runtime.ports import NOT_YET, Stored
+from actors.wallet.facts import Entry, RestrictionSet, SeedPairIssued
+from actors.wallet.state import SNAPSHOT_FORMAT, newest_restriction
 from protocol.errors import Failure
 from storage.borrow import borrow
-from storage.rebuild import rebuild_snapshot
+from storage.rebuild import with_restrictions
+from storage.rebuilder import Rebuilder
 from storage.rows import ENTRY_COLUMNS, entry_of, pair_of, restriction_of
 from storage.vault import Vault
 
@@ -27,16 +29,21 @@ MAX_SNAPSHOTS: Final = 2_000
 # Snapshots in one statement: under two megabytes.
 SNAPSHOT_BATCH: Final = 100
 
-# Rows that are folded one by one at hydration: five times the distance of snapshots. A wallet with
-# more since its snapshot has lost some, and gets one from its newest rows instead.
-MAX_FOLD: Final = 5_000
+# Rows that are folded one by one at hydration: twice the distance of snapshots. A wallet with more
+# since its snapshot has lost some, and one is made for it in the background.
+MAX_FOLD: Final = 2_000
+# Restrictions since a snapshot that a read puts up with: a day's. Entries bring new snapshots by
+# themselves, and who changes limits only has none.
+MAX_RESTRICTIONS: Final = 100
 
 _ENTRIES: Final = ", ".join(f"e.{column}" for column in ENTRY_COLUMNS)
 
 _NEWEST = """
     select w.id, (
         select seq from wallet_entries where wallet_id = w.id order by seq desc limit 1
-    ) as seq
+    ) as seq, (
+        select number from wallet_restrictions where wallet_id = w.id order by number desc limit 1
+    ) as restriction
     from unnest($1::bigint[]) as w (id)
 """
 # Those of an earlier version, which a process that ends may leave behind, lack what counts now.
@@ -63,14 +70,14 @@ _PAIRS = """
         select * from wallet_seed_pairs where wallet_id = w.id order by number desc limit 1
     ) p
 """
-# A snapshot may have those that were made right after its newest entry, or not.
-_RESTRICTIONS = """
-    select r.* from unnest($1::bigint[], $2::bigint[]) as w (id, after)
+_RESTRICTIONS = f"""
+    select r.* from unnest($1::bigint[], $2::integer[]) as w (id, after)
     cross join lateral (
-        select * from wallet_restrictions where wallet_id = w.id and after_seq >= w.after
+        select * from wallet_restrictions
+        where wallet_id = w.id and number > w.after order by number limit {MAX_FOLD + 1}
     ) r
     order by r.wallet_id, r.number
-"""
+"""  # noqa: S608 - the limit is ours
 _FIND = f"""
     select {_ENTRIES} from wallet_entries e where e.wallet_id = $1 and e.request_id = $2
 """  # noqa: S608 - the column names are ours
@@ -80,8 +87,44 @@ _PUT_SNAPSHOTS = f"""
     from unnest($1::bigint[], $2::bigint[], $3::bytea[]) as made (wallet_id, seq, state)
     on conflict (wallet_id) do update
     set seq = excluded.seq, state = excluded.state, format = excluded.format
-    where wallet_snapshots.seq < excluded.seq or wallet_snapshots.format < excluded.format
+    where wallet_snapshots.seq <= excluded.seq or wallet_snapshots.format < excluded.format
 """  # noqa: S608 - the number is ours
+
+
+class _Snapshot(NamedTuple):
+    """A wallet up to an entry and a restriction; None is one without any."""
+
+    state: bytes | None = None
+    seq: int = 0
+    restriction: int = 0
+
+
+class _Facts:
+    """What follows a wallet's snapshot, in order; entries are made of rows as they are looked at.
+
+    What restrictions change is changed by nothing else, nor anything else by them.
+    """
+
+    def __init__(
+        self,
+        entries: list[Any],
+        pair: SeedPairIssued | None,
+        restrictions: list[RestrictionSet],
+    ) -> None:
+        self._entries = entries
+        self._pair = pair
+        self._restrictions = restrictions
+
+    def __iter__(self) -> Iterator[Entry | SeedPairIssued | RestrictionSet]:
+        entries, pair = self._entries, self._pair
+        if pair is None:
+            yield from map(entry_of, entries)
+        else:
+            at = bisect_right(entries, pair.after_seq, key=itemgetter("seq"))
+            yield from map(entry_of, entries[:at])
+            yield pair
+            yield from map(entry_of, entries[at:])
+        yield from self._restrictions
 
 
 class WalletStore:
@@ -94,51 +137,54 @@ class WalletStore:
         self._pool = pool
         self._vault = vault
         self._snapshots: dict[int, tuple[int, bytes]] = {}
+        self._rebuilder = Rebuilder(pool, self._keep)
 
     async def hydrate(self, _kind: Kind, keys: Sequence[int]) -> dict[int, Stored]:
-        """All wallets of `keys`, each as its snapshot and the facts after it, in order."""
+        """All wallets of `keys`, each as its snapshot and the facts after it, in order.
+
+        One with too many rows to fold is NOT_YET, until it was rebuilt in the background.
+        """
         async with borrow(self._pool) as connection:
-            snapshots = await self._read_snapshots(connection, keys)
-            after = [snapshots[key][0] if key in snapshots else 0 for key in keys]
-            entries = _grouped(await connection.fetch(_FACTS, keys, after), "wallet_id")
-            assert all(len(rows) <= MAX_FOLD for rows in entries.values()), "rows were left out"
-            pairs = _grouped(await connection.fetch(_PAIRS, keys), "wallet_id")
-            restrictions = await connection.fetch(_RESTRICTIONS, keys, after)
-        restricted = _grouped(restrictions, "wallet_id")
+            snapshots, behind = await _read_snapshots(connection, keys)
+            if not behind:
+                return await self._read(connection, snapshots)
+        await self._rebuilder.rebuild(behind)
+        async with borrow(self._pool) as connection:
+            snapshots, behind = await _read_snapshots(connection, keys)
+            for key in behind:
+                del snapshots[key]
+            return {**await self._read(connection, snapshots), **dict.fromkeys(behind, NOT_YET)}
+
+    async def _read(
+        self, connection: asyncpg.pool.PoolConnectionProxy, snapshots: dict[int, _Snapshot]
+    ) -> dict[int, Stored]:
+        keys, after = list(snapshots), [snapshot.seq for snapshot in snapshots.values()]
+        restricted = [snapshot.restriction for snapshot in snapshots.values()]
+        entries = _grouped(await connection.fetch(_FACTS, keys, after), "wallet_id")
+        assert all(len(rows) <= MAX_FOLD for rows in entries.values()), "rows were left out"
+        pairs = {row["wallet_id"]: row for row in await connection.fetch(_PAIRS, keys)}
+        rows = await connection.fetch(_RESTRICTIONS, keys, restricted)
+        restrictions = _grouped(rows, "wallet_id")
         return {
-            key: Stored(
-                snapshots[key][1] if key in snapshots else None,
-                seq,
-                [
-                    *self._in_order(entries[key], pairs[key]),
-                    # Nothing that they change is changed by entries, or the other way round.
-                    *map(restriction_of, restricted[key]),
-                ],
-            )
-            for key, seq in zip(keys, after, strict=True)
+            key: self._stored(key, snapshot, entries[key], pairs.get(key), restrictions[key])
+            for key, snapshot in snapshots.items()
         }
 
-    async def _read_snapshots(
-        self, connection: asyncpg.Connection, keys: Sequence[int]
-    ) -> dict[int, tuple[int, bytes]]:
-        snapshots = {
-            row["wallet_id"]: (row["seq"], row["state"])
-            for row in await connection.fetch(_SNAPSHOTS, keys)
-        }
-        for row in await connection.fetch(_NEWEST, keys):
-            key, newest = row["id"], row["seq"] or 0
-            if newest - snapshots.get(key, (0, b""))[0] > MAX_FOLD:
-                snapshots[key] = await rebuild_snapshot(connection, key)
-                self._snapshots[key] = snapshots[key]
-        return snapshots
-
-    def _in_order(self, entries: list[Any], pairs: list[Any]) -> list[Entry | SeedPairIssued]:
-        facts: list[Entry | SeedPairIssued] = [entry_of(row) for row in entries]
-        for pair in pairs:
-            issued = pair_of(self._vault, pair)
-            at = bisect_right(facts, issued.after_seq, key=lambda fact: cast(Entry, fact).seq)
-            facts.insert(at, issued)
-        return facts
+    def _stored(
+        self,
+        key: int,
+        snapshot: _Snapshot,
+        entries: list[Any],
+        pair: Any | None,
+        restrictions: list[Any],
+    ) -> Stored:
+        state, restricted = snapshot.state, [restriction_of(row) for row in restrictions]
+        if len(restricted) > MAX_RESTRICTIONS:
+            state = with_restrictions(key, state, restricted)
+            self._put(key, snapshot.seq, state)
+            restricted = []
+        issued = None if pair is None else pair_of(self._vault, pair)
+        return Stored(state, snapshot.seq, _Facts(entries, issued, restricted))
 
     async def find(self, _kind: Kind, key: int, request_id: UUID) -> Entry | None:
         """The committed entry with this request id."""
@@ -148,8 +194,20 @@ class WalletStore:
 
     def put_snapshot(self, _kind: Kind, key: int, version: int, snapshot: bytes) -> None:
         """Write the snapshot some time soon; dropped where too many wait already."""
+        self._put(key, version, snapshot)
+
+    def _put(self, key: int, version: int, snapshot: bytes) -> None:
         if key in self._snapshots or len(self._snapshots) < MAX_SNAPSHOTS:
             self._snapshots[key] = (version, snapshot)
+
+    async def _keep(self, key: int, seq: int, snapshot: bytes) -> None:
+        """Write a snapshot now, so that the next read finds it."""
+        async with borrow(self._pool) as connection:
+            await connection.execute(_PUT_SNAPSHOTS, [key], [seq], [snapshot])
+
+    def close(self) -> None:
+        """Leave off rebuilding."""
+        self._rebuilder.close()
 
     async def flush_snapshots(self) -> None:
         """Write those that wait now. A failure drops them, with a warning."""
@@ -162,6 +220,24 @@ class WalletStore:
             except (Failure, asyncpg.PostgresError) as error:
                 log.warning("%d snapshots were dropped: %r", len(taken), error)
                 return
+
+
+async def _read_snapshots(
+    connection: asyncpg.pool.PoolConnectionProxy, keys: Sequence[int]
+) -> tuple[dict[int, _Snapshot], list[int]]:
+    """The snapshots of `keys`, and which of them have too many rows since."""
+    snapshots = dict.fromkeys(keys, _Snapshot())
+    for row in await connection.fetch(_SNAPSHOTS, keys):
+        state = row["state"]
+        snapshots[row["wallet_id"]] = _Snapshot(state, row["seq"], newest_restriction(state))
+    behind = []
+    for row in await connection.fetch(_NEWEST, keys):
+        snapshot = snapshots[row["id"]]
+        entries = (row["seq"] or 0) - snapshot.seq
+        restrictions = (row["restriction"] or 0) - snapshot.restriction
+        if max(entries, restrictions) > MAX_FOLD:
+            behind.append(row["id"])
+    return snapshots, behind
 
 
 def _grouped(rows: Sequence[Any], column: str) -> dict[int, list[Any]]:

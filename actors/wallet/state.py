@@ -246,8 +246,33 @@ def snapshot(state: WalletState) -> bytes:
     )
 
 
+class _Numbered(msgspec.Struct):
+    """The part of `Restrictions` that counts them."""
+
+    number: int = 0
+
+
+class _Restricted(msgspec.Struct):
+    """The part of a snapshot that says which restrictions it has."""
+
+    restrictions: _Numbered | None = None
+
+
 _tile = msgspec.json.Decoder(Tile).decode
 _DECODER = msgspec.msgpack.Decoder(Snapshot)
+_RESTRICTED = msgspec.msgpack.Decoder(_Restricted)
+
+
+def newest_restriction(stored: bytes) -> int:
+    """The number of the newest restriction that a snapshot has; 0 for none.
+
+    It is 0 for what is no snapshot, too: who restores that says so.
+    """
+    try:
+        restrictions = _RESTRICTED.decode(stored).restrictions
+    except msgspec.DecodeError:
+        return 0
+    return restrictions.number if restrictions is not None else 0
 
 
 def restore(wallet_id: int, stored: bytes | None) -> WalletState:

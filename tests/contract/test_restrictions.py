@@ -125,10 +125,14 @@ async def test_a_wallet_is_read_back_from_any_snapshot(storage: Storage) -> None
         assert counted(await read(storage, wallet_id)) == live
 
 
+@pytest.mark.parametrize("together", [3, 20_000])
 async def test_a_wallet_without_snapshots_is_rebuilt(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, together: int
 ) -> None:
+    monkeypatch.setattr("storage.rebuild.SLICE", together)
+    monkeypatch.setattr("storage.rebuild.RESTRICTIONS_TOGETHER", together)
     monkeypatch.setattr("storage.wallets.MAX_FOLD", 2)
+    monkeypatch.setattr("storage.rebuilder.PATIENCE_S", 60)
     await test_a_wallet_is_read_back_from_its_rows(storage)
 
 

@@ -118,10 +118,13 @@ async def test_wallets_are_read_back_from_any_snapshot(storage: Storage) -> None
         assert folded(key, stored[key]) == fields(state_of(key, story))
 
 
+@pytest.mark.parametrize("together", [2, 20_000])
 async def test_a_wallet_that_has_lost_its_snapshots_is_read_back(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, monkeypatch: pytest.MonkeyPatch, together: int
 ) -> None:
+    monkeypatch.setattr("storage.rebuild.SLICE", together)
     monkeypatch.setattr("storage.wallets.MAX_FOLD", 2)
+    monkeypatch.setattr("storage.rebuilder.PATIENCE_S", 60)
     wallets = played()
     await write(storage, wallets.facts[PLAYER])
     assert await read(storage.store(), PLAYER) == fields(wallets.state(PLAYER))

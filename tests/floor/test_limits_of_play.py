@@ -1,6 +1,7 @@
 """Limits of play over sockets and HTTP: they hold for every game, and outlive what forgets them."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from actors.crash.table import Table
 from actors.wallet.state import restore
 from storage import wallets
+from storage.borrow import borrow
 from storage.rebuild import rebuild_snapshot
 from tests.floor.house import LIMIT_S, House, Person, Seat, bet, request_id
 
@@ -156,6 +158,7 @@ async def test_limits_and_what_is_used_are_read_back(
 ) -> None:
     if not folded:
         monkeypatch.setattr(wallets, "MAX_FOLD", 2)
+        monkeypatch.setattr("storage.rebuilder.PATIENCE_S", 60)
     ann, teller = await house.guest(), await house.operator()
     await ann.pull()
     await moved(teller, ann, "deposit", 700)
@@ -189,8 +192,7 @@ async def test_a_snapshot_that_is_rebuilt_is_the_one_that_was_taken(house: House
     await seat.ok("mines:start", wager(mines=24))
     await seat.ok("limits:exclude", {"days": 180})
     live = house.pitboss.node._live["wallet"][ann.user_id].state
-    async with house.pool.acquire() as connection:
-        _seq, snapshot = await rebuild_snapshot(connection, ann.user_id)
+    _seq, snapshot = await rebuild_snapshot(partial(borrow, house.pool), ann.user_id)
     rebuilt = restore(ann.user_id, snapshot)
     for name in ("balances", "restrictions", "day_ends_ms", "nonce"):
         assert getattr(rebuilt, name) == getattr(live, name), name

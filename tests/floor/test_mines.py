@@ -211,6 +211,8 @@ class TestAWalletReadBack:
         fold: int,
     ) -> None:
         monkeypatch.setattr(wallets, "MAX_FOLD", fold)
+        monkeypatch.setattr("storage.rebuilder.PATIENCE_S", 60)
+        monkeypatch.setattr("storage.rebuild.SLICE", 3)
         ann, seat = await player(house)
         await ann.pull("BTC")
         started = await begin(seat)

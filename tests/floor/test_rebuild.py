@@ -1,9 +1,12 @@
 """A wallet read back without its snapshots is the same wallet."""
 
+from functools import partial
+
 import pytest
 
 from actors.wallet.state import restore
 from storage import wallets
+from storage.borrow import borrow
 from storage.rebuild import rebuild_snapshot
 from tests.floor.house import House, bet, request_id
 
@@ -12,6 +15,7 @@ async def test_a_dropped_snapshot_is_made_again_from_the_newest_rows(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wallets, "MAX_FOLD", 3)
+    monkeypatch.setattr("storage.rebuilder.PATIENCE_S", 60)
     ann = await house.guest()
     await ann.pull("PLAY")
     await ann.pull("BTC")
@@ -39,9 +43,9 @@ async def test_a_rotated_pair_without_bets_starts_at_its_first_nonce(
     seat = await ann.connect()
     await seat.ok("dice:roll", bet(request_id=request_id()))
     await seat.ok("seed:rotate", {})
-    async with house.pool.acquire() as connection:
-        seq, snapshot = await rebuild_snapshot(connection, ann.user_id)
-        empty_seq, empty = await rebuild_snapshot(connection, 999_999)
+    lend = partial(borrow, house.pool)
+    seq, snapshot = await rebuild_snapshot(lend, ann.user_id)
+    empty_seq, empty = await rebuild_snapshot(lend, 999_999)
     state = restore(ann.user_id, snapshot)
     assert (seq, state.nonce, state.pair_number) == (2, 0, 2)
     assert (empty_seq, restore(1, empty).balances) == (0, {})
