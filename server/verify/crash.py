@@ -8,7 +8,7 @@ from actors.crash.chain import before, is_public_seed
 from actors.crash.odds import EDGE_PERCENT, LEAST_MULTIPLIER, MOST_MULTIPLIER
 from actors.crash.verify import Cashout, position_of
 from actors.crash.verify import verify as compute
-from server.verify.options import JSON_OPTION, Stake, check_secret, hash_of, hundredths, staked
+from server.verify.options import JSON_OPTION, Stake, hash_of, hundredths, staked
 from server.verify.report import Report, exactly, number
 
 # The first line tells click to leave the others as they are.
@@ -58,7 +58,7 @@ def crash(
     A round's hash is revealed when it is over, and its SHA-256 is the hash of the round before. The
     exit code is 1 if it does not lead to the hash that it is compared with.
     """
-    check_secret(round_hash, "a hash", "--hash")
+    round_hash = hash_of(round_hash, "--hash")
     if not is_public_seed(public_seed):
         raise click.BadParameter(
             "a public seed is 1 to 128 printable ASCII characters without spaces",
@@ -82,7 +82,7 @@ def crash(
 
 def _cashout(cashout: str | None, stake: Stake | None) -> Cashout | None:
     if cashout is not None:
-        at = hundredths(cashout, LEAST_MULTIPLIER + 1, MOST_MULTIPLIER, "--cashout")
+        at = hundredths(cashout, LEAST_MULTIPLIER, MOST_MULTIPLIER, "--cashout")
         return Cashout(at, stake.minor if stake else None)
     if stake is not None:
         raise click.UsageError("A payout needs --cashout.")

@@ -76,7 +76,7 @@ def seeded(game: Callable[..., Report]) -> Callable[..., None]:
         as_json: bool,
         **own: Any,
     ) -> None:
-        check_secret(server_seed, "a server seed", "--server-seed")
+        _check_server_seed(server_seed)
         _check_client_seed(client_seed)
         report = game(Seeds(server_seed, client_seed, nonce), **own)
         commitment = fairness.seed_hash(server_seed)
@@ -120,10 +120,11 @@ def _stake(stake: str | None, currency: str | None) -> Stake | None:
         raise click.BadParameter(str(error), param_hint="--stake") from error
 
 
-def check_secret(text: str, what: str, option: str) -> None:
-    """Refuse a seed or a hash that nobody can have been keyed with."""
+def _check_server_seed(text: str) -> None:
     if not _SECRET.fullmatch(text):
-        raise click.BadParameter(f"{what} is printable ASCII without spaces", param_hint=option)
+        raise click.BadParameter(
+            "a server seed is printable ASCII without spaces", param_hint="--server-seed"
+        )
 
 
 def hash_of(text: str, option: str) -> str:

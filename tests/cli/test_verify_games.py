@@ -149,6 +149,23 @@ def test_a_round_of_another_chain_is_an_error(
         assert "NOT" in answer.output
 
 
+def test_a_hash_may_be_written_in_upper_case(nowhere: Pitboss) -> None:
+    given = CASES["crash"][0]["given"]
+    asked = ("--public-seed", given["public_seed"], "--previous-hash", given["hash_before"])
+    written = [
+        nowhere("verify", "crash", "--hash", text, *asked).output
+        for text in (given["hash"], given["hash"].upper(), f" {given['hash']} ")
+    ]
+    assert written[0] == written[1] == written[2]
+    assert "the one of the round before" in written[0]
+
+
+def test_a_cash_out_in_the_first_moment_pays_the_stake(nowhere: Pitboss) -> None:
+    asked = ("--cashout", "1.00", "--stake", "5", "--currency", "PLAY", "--json")
+    said = json.loads(nowhere("verify", "crash", *CRASH, *asked).output)
+    assert (said["won"], said["payout"]) == (True, said["stake"])
+
+
 def test_a_table_s_own_edge_and_highest_multiplier(nowhere: Pitboss) -> None:
     case = CASES["crash"][23]
     asked = ("verify", "crash", *options({"hash": case["given"]["hash"]}), "--public-seed")
@@ -203,11 +220,13 @@ def test_what_cannot_be_verified(
     [
         (("--hash", ""), "--hash"),
         (("--hash", "é"), "--hash"),
+        (("--hash", "x"), "64 hexadecimal digits"),
+        (("--hash", "0" * 63), "64 hexadecimal digits"),
         (("--public-seed", ""), "--public-seed"),
         (("--public-seed", "a b"), "--public-seed"),
         (("--previous-hash", "abc"), "64 hexadecimal digits"),
         (("--terminal-hash", "g" * 64), "64 hexadecimal digits"),
-        (("--cashout", "1.00"), "1.01 to 1000000.00"),
+        (("--cashout", "0.99"), "1.00 to 1000000.00"),
         (("--edge-percent", "100"), "--edge-percent"),
         (("--most-multiplier", "0.5"), "--most-multiplier"),
         (("--stake", "1", "--currency", "USD"), "--cashout"),

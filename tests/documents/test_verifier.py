@@ -175,8 +175,10 @@ async def test_the_result_needs_no_choice(page: VerifierPage, game: str) -> None
         ("mines", {"picked": "1,,2"}, "picked"),
         ("mines", {"picked": "-1"}, "picked"),
         ("crash", {"hash": ""}, "hash"),
+        ("crash", {"hash": "x"}, "hash"),
+        ("crash", {"hash": "0" * 63}, "hash"),
         ("crash", {"public_seed": ""}, "public_seed"),
-        ("crash", {"cashout": "100"}, "cashout"),
+        ("crash", {"cashout": "99"}, "cashout"),
         ("crash", {"edge_percent": "100"}, "edge_percent"),
         ("crash", {"position": "0"}, "position"),
     ],
@@ -198,6 +200,15 @@ async def test_picks_that_no_game_can_have_are_named(page: VerifierPage) -> None
     ]
     answers = await page.ask([{"ask": "bet", "game": "mines", "texts": one} for one in texts])
     assert answers == [{"invalid": "picked"}] * 2
+
+
+async def test_a_hash_may_be_written_in_upper_case(page: VerifierPage) -> None:
+    texts = _texts(vectors.cases()["crash"][0]["given"])
+    written = [texts, texts | {"hash": texts["hash"].upper()}]
+    usual, upper = await page.ask([{"ask": "bet", "game": "crash", "texts": one} for one in written])
+    assert usual == upper
+    assert all(check["passed"] for check in usual["checks"])
+    assert usual["checks"]
 
 
 async def test_rounds_are_hashed_down_to_the_terminal_hash(page: VerifierPage) -> None:

@@ -68,6 +68,8 @@ export function read(game, texts) {
       values[input.name] = integer(input, text);
     } else if (input.kind === "tiles") {
       values[input.name] = tiles(input, text);
+    } else if (input.kind === "hash") {
+      values[input.name] = hash(input, text);
     } else if (input.kind === "choice" && !input.choices.includes(text)) {
       throw new InvalidInput(input.name, `${input.label} is ${input.choices.join(" or ")}.`);
     } else {
@@ -85,6 +87,14 @@ function integer(input, text) {
     throw new InvalidInput(input.name, `${input.label} is a whole number ${range}.`);
   }
   return value;
+}
+
+function hash(input, text) {
+  if (!/^[0-9a-f]{64}$/i.test(text)) {
+    throw new InvalidInput(input.name, `${input.label} has 64 hexadecimal digits.`);
+  }
+  // It is a key as text, and in capitals it would be another one.
+  return text.toLowerCase();
 }
 
 function tiles(input, text) {
@@ -411,7 +421,7 @@ export const GAMES = {
   crash: {
     title: "Crash",
     inputs: [
-      { name: "hash", label: "Hash of the round", kind: "text" },
+      { name: "hash", label: "Hash of the round", kind: "hash" },
       { name: "public_seed", label: "Public seed", kind: "text" },
       {
         name: "hash_before",
@@ -450,7 +460,7 @@ export const GAMES = {
         "In hundredths; 1000000.00 unless set.",
         100n,
       ),
-      multiplierInput("cashout", "Cash-out", "In hundredths: 150 is 1.50."),
+      multiplierInput("cashout", "Cash-out", "In hundredths: 150 is 1.50.", 100n),
       STAKE_INPUT,
     ],
     compute: computeCrash,
