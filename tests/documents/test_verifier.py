@@ -205,7 +205,8 @@ async def test_picks_that_no_game_can_have_are_named(page: VerifierPage) -> None
 async def test_a_hash_may_be_written_in_upper_case(page: VerifierPage) -> None:
     texts = _texts(vectors.cases()["crash"][0]["given"])
     written = [texts, texts | {"hash": texts["hash"].upper()}]
-    usual, upper = await page.ask([{"ask": "bet", "game": "crash", "texts": one} for one in written])
+    asked = [{"ask": "bet", "game": "crash", "texts": one} for one in written]
+    usual, upper = await page.ask(asked)
     assert usual == upper
     assert all(check["passed"] for check in usual["checks"])
     assert usual["checks"]
