@@ -225,11 +225,12 @@ async def test_many_restrictions_bring_a_snapshot(
 
 
 async def test_a_wallet_with_more_restrictions_than_a_read_takes_is_rebuilt(
-    store: WalletStore, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+    store: WalletStore, gate: Gate, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.rebuild.RESTRICTIONS_TOGETHER", 7)
     await pool.execute(RESTRICT, NEW, 1, 3 * SLICE)
     assert (await store.hydrate(KIND, [NEW]))[NEW] is NOT_YET
+    gate.open.set()
     restrictions = (await read(store, NEW))[NEW].restrictions
     assert restrictions is not None
     assert restrictions.number == 3 * SLICE
