@@ -46,8 +46,10 @@ from protocol.money import CURRENCIES
 HOUR_MS: Final = 3_600_000
 # A higher limit waits so long: a decision made in the heat of play can cool down.
 RAISE_AFTER_MS: Final = DAY_MS
-# Each change is a row for good, and nobody means to make so many. More: `too_many_changes` until
-# the next day. A first exclusion is never refused.
+# Each change is a row for good, and nobody means to make so many. After so many, limits are not
+# raised until the next day, and after twice as many not lowered, nor breaks made longer:
+# `too_many_changes`. What stops play is never refused, and bounded as nothing is raised any more:
+# limits of 0, a break or an exclusion where none is on.
 MAX_CHANGES_A_DAY: Final = 100
 
 _REACHED: Final = {
@@ -187,8 +189,10 @@ def _set(state: WalletState, command: SetLimit, context: Context) -> Decision:
     if amount_minor == wanted:
         # Asked for again; a raise that is on its way does not start anew.
         return _unchanged(state, context)
-    _check_changes(state, now_ms)
-    waits_ms = RAISE_AFTER_MS if _raises(limit.amount_minor, amount_minor) else 0
+    raises = _raises(limit.amount_minor, amount_minor)
+    if amount_minor != 0:
+        _check_changes(state, now_ms, MAX_CHANGES_A_DAY * (1 if raises else 2))
+    waits_ms = RAISE_AFTER_MS if raises else 0
     return _changed(
         state,
         context,
@@ -210,7 +214,8 @@ def _cool_off(state: WalletState, command: CoolOff, context: Context) -> Decisio
     until_ms = context.now_ms + command.hours * HOUR_MS
     if until_ms <= restrictions.cool_off_until_ms:
         return _unchanged(state, context)
-    _check_changes(state, context.now_ms)
+    if restrictions.cools_off(context.now_ms):
+        _check_changes(state, context.now_ms, MAX_CHANGES_A_DAY * 2)
     return _changed(state, context, facts.COOL_OFF, until_ms=until_ms)
 
 
@@ -221,15 +226,15 @@ def _exclude(state: WalletState, command: Exclude, context: Context) -> Decision
     if before_ms is FOR_GOOD or (until_ms is not FOR_GOOD and until_ms <= before_ms):
         return _unchanged(state, context)
     if restrictions.excludes(context.now_ms):
-        _check_changes(state, context.now_ms)
+        _check_changes(state, context.now_ms, MAX_CHANGES_A_DAY * 2)
     return _changed(state, context, facts.EXCLUSION, until_ms=until_ms)
 
 
-def _check_changes(state: WalletState, now_ms: int) -> None:
+def _check_changes(state: WalletState, now_ms: int, most: int) -> None:
     restrictions = state.restrictions or UNRESTRICTED
-    if restrictions.changes_on(now_ms // DAY_MS) >= MAX_CHANGES_A_DAY:
+    if restrictions.changes_on(now_ms // DAY_MS) >= most:
         day = max(now_ms // DAY_MS, restrictions.day)
-        raise Failure(TOO_MANY_CHANGES, most=MAX_CHANGES_A_DAY, resets_at_ms=(day + 1) * DAY_MS)
+        raise Failure(TOO_MANY_CHANGES, most=most, resets_at_ms=(day + 1) * DAY_MS)
 
 
 def _changed(

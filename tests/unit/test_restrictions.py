@@ -369,19 +369,38 @@ def test_a_limit_in_a_currency_that_is_not_offered_is_refused() -> None:
     assert refusal(lambda: player.decide(ALICE, command)) is UNKNOWN_CURRENCY
 
 
-def test_changes_of_a_day_are_bounded_and_a_first_exclusion_is_not_among_them() -> None:
+def test_after_so_many_changes_in_a_day_limits_are_only_lowered() -> None:
     player = Player("2027-01-14 12:00:00")
-    for amount in range(MAX_CHANGES_A_DAY, 0, -1):
+    for amount in range(1_000, 1_000 - MAX_CHANGES_A_DAY, -1):
         player.limit(STAKE, Period.DAY, amount)
-    another = SetLimit(STAKE, Period.DAY, "PLAY", 0)
-    assert refusal(lambda: player.decide(ALICE, another)) is TOO_MANY_CHANGES
-    assert refusal(lambda: player.decide(ALICE, CoolOff(1))) is TOO_MANY_CHANGES
-    assert player.details(CoolOff(1)) == {
-        "most": MAX_CHANGES_A_DAY,
+    higher, none = (SetLimit(STAKE, Period.DAY, "PLAY", amount) for amount in (2_000, None))
+    assert refusal(lambda: player.decide(ALICE, higher)) is TOO_MANY_CHANGES
+    assert refusal(lambda: player.decide(ALICE, none)) is TOO_MANY_CHANGES
+    assert player.details(none)["most"] == MAX_CHANGES_A_DAY
+    player.limit(STAKE, Period.DAY, 500)
+    player.limit(LOSS, Period.WEEK, 70)
+    player.do(CoolOff(1))
+    player.do(CoolOff(2))
+    player.set_clock(at("2027-01-15"))
+    player.limit(STAKE, Period.DAY, 2_000)
+
+
+def test_changes_of_a_day_are_bounded_and_what_stops_play_is_not_among_them() -> None:
+    player = Player("2027-01-14 12:00:00")
+    for amount in range(2 * MAX_CHANGES_A_DAY, 0, -1):
+        player.limit(STAKE, Period.DAY, amount + 1)
+    lower = SetLimit(STAKE, Period.DAY, "PLAY", 1)
+    assert refusal(lambda: player.decide(ALICE, lower)) is TOO_MANY_CHANGES
+    assert player.details(lower) == {
+        "most": 2 * MAX_CHANGES_A_DAY,
         "resets_at_ms": at("2027-01-15"),
     }
+    player.limit(STAKE, Period.DAY, 0)
+    player.limit(LOSS, Period.MONTH, 0)
+    player.do(CoolOff(1))
+    assert refusal(lambda: player.decide(ALICE, CoolOff(2))) is TOO_MANY_CHANGES
     player.do(Exclude(180))
     assert refusal(lambda: player.decide(ALICE, Exclude(181))) is TOO_MANY_CHANGES
     player.set_clock(at("2027-01-15"))
     player.do(Exclude(181))
-    player.limit(STAKE, Period.DAY, 0)
+    player.limit(STAKE, Period.DAY, 1)
