@@ -92,14 +92,22 @@ class Door:
 async def _argument(request: web.Request, entry: Entry) -> Any:
     """What the request says: a body of JSON, or the query and path of a GET."""
     if request.method == "GET":
-        fields = {**request.query, **request.match_info}
-        try:
-            # Text of a query becomes numbers here; the router then checks the finished command.
-            return msgspec.to_builtins(msgspec.convert(fields, entry.request, strict=False))
-        except msgspec.ValidationError as error:
-            raise Failure(MALFORMED, reason=str(error)) from error
+        return _asked({**request.query, **request.match_info}, entry.request)
     body = await _body(request)
     return msgspec.Raw(body) if body.strip() else None
+
+
+def _asked(fields: dict[str, str], command: type) -> dict[str, Any]:
+    """What a query says. Its text becomes numbers here; the router checks the finished command."""
+    try:
+        found: dict[str, Any] = msgspec.to_builtins(msgspec.convert(fields, command, strict=False))
+    except msgspec.ValidationError as error:
+        raise Failure(MALFORMED, reason=str(error)) from error
+    for name, value in found.items():
+        # As in JSON: 1.0 and 1e3 are no integers, and neither are 01 and +1.
+        if type(value) is int and fields.get(name, str(value)) != str(value):
+            raise Failure(MALFORMED, reason=f"Expected `int` - at `$.{name}`")
+    return found
 
 
 async def _body(request: web.Request) -> bytes:
