@@ -212,6 +212,7 @@ ROUND_COLUMNS: Final = (
     "hash",
     "reason",
     "edge_percent",
+    "target",
 )
 
 

@@ -48,6 +48,7 @@ class RoundEntry(msgspec.Struct, frozen=True, gc=False):
     hash: str | None = None
     reason: str | None = None
     edge_percent: int | None = None
+    target: int | None = None
 
 
 class ChainsRead(msgspec.Struct, frozen=True):

@@ -6,7 +6,15 @@ from typing import Any, Final
 
 from actors.crash import facts
 from actors.crash.commands import AskBet, CashOut, Join, Leave, ReadTable, Wake
-from actors.crash.state import Bet, TableState, apply, read_back, restore, version
+from actors.crash.state import (
+    Bet,
+    TableState,
+    apply,
+    read_back,
+    restore,
+    target_of,
+    version,
+)
 from actors.crash.table import Table
 from actors.crash.turn import MANUAL, Outcome, Turn
 from actors.crash.view import shown
@@ -126,6 +134,7 @@ def _join(turn: Turn, command: Join) -> CrashBet | Failure:
         player=command.player,
         stake_minor=command.stake_minor,
         auto_cashout=command.auto_cashout,
+        target=target_of(turn.state.table, command.stake_minor, command.auto_cashout),
     )
     item = JoinedItem(
         round_id=round_id(command.table, command.round),

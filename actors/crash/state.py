@@ -246,21 +246,23 @@ def _take(state: TableState, taken: RoundEntry) -> None:
             del state.taken[oldest]
     if taken.kind == facts.JOINED:
         assert state.round is not None
-        _join(state.table, state.round, taken)
+        _join(state.round, taken)
 
 
-def _join(table: Table, current: Round, joined: RoundEntry) -> None:
+def _join(current: Round, joined: RoundEntry) -> None:
     assert joined.wallet_id is not None
     assert joined.hold is not None
     assert joined.player is not None
     assert joined.stake_minor is not None
+    # By the row, as with the bust: the table may be configured otherwise by now.
+    assert joined.target is not None
     bet = Bet(
         joined.wallet_id,
         joined.hold,
         joined.player,
         joined.stake_minor,
         joined.auto_cashout,
-        target_of(table, joined.stake_minor, joined.auto_cashout),
+        joined.target,
     )
     current.bets[bet.wallet_id] = bet
     current.open_bets += 1

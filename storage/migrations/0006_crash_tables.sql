@@ -25,7 +25,10 @@ create table crash_entries (
     hash text,
     reason text,
     edge_percent integer,
+    -- Where a bet is cashed out at the latest, by its wish or by what it may win.
+    target bigint,
     primary key (table_id, seq),
+    check ((target is not null) = (kind = 'joined')),
     constraint crash_entries_columns check (
         case kind
             when 'opened' then num_nonnulls(multiplier, edge_percent, chain_id, position) = 4

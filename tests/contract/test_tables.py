@@ -158,7 +158,9 @@ OVER = RoundEntry(
     position=1,
     hash="ab",
 )
-JOINED = RoundEntry(1, 3, 1, "joined", 7, wallet_id=5, hold=1, player="ann", stake_minor=10)
+JOINED = RoundEntry(
+    *(1, 3, 1, "joined", 7), wallet_id=5, hold=1, player="ann", stake_minor=10, target=200
+)
 OFFENCES = {
     "a seq again": replace(STARTED, seq=1),
     "a round opened again": replace(OPENED, seq=3),
@@ -167,6 +169,8 @@ OFFENCES = {
     "a bet without a hold": replace(JOINED, hold=None),
     "a bet without a stake": replace(JOINED, stake_minor=None),
     "a bet without a name": replace(JOINED, player=None),
+    "a bet without a target": replace(JOINED, target=None),
+    "a start with a target": replace(STARTED, seq=3, target=200),
     "a bet that is paid at once": replace(JOINED, payout_minor=5),
     "a start with a hash": replace(STARTED, seq=3, hash="ab"),
     "an opening that shows its hash": replace(OPENED, seq=3, round=2, hash="ab"),
@@ -174,8 +178,10 @@ OFFENCES = {
     "an end without its hash": replace(OVER, hash=None),
     "an end with a reason": replace(OVER, reason="restarted"),
     "a void without a reason": replace(OVER, kind="voided"),
-    "a cash-out of nothing": replace(JOINED, kind="cashed_out", player=None, stake_minor=None),
-    "a return without a reason": replace(JOINED, kind="returned", player=None),
+    "a cash-out of nothing": replace(
+        JOINED, kind="cashed_out", player=None, stake_minor=None, target=None
+    ),
+    "a return without a reason": replace(JOINED, kind="returned", player=None, target=None),
     "a loss with a multiplier": RoundEntry(
         1, 3, 1, "lost", 7, wallet_id=5, hold=1, payout_minor=0, multiplier=100
     ),

@@ -51,6 +51,7 @@ class Bet:
         bound = 100 + profit * 100 // self.stake
         self.bound = min(bound, table.most_multiplier)
         self.target = self.bound if self.auto is None else min(self.auto, self.bound)
+        self.noted = joined.target
 
 
 class Round:
@@ -191,6 +192,7 @@ class Rounds:
         assert row.wallet_id is not None
         bet = current.open[row.wallet_id] = Bet(row, self._tables[row.table])
         self.joined[_hold(row)] = row
+        fits = fits and bet.target == bet.noted
         current.bets += 1
         current.staked += bet.stake
         return fits

@@ -46,7 +46,7 @@ _FILLED: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
     crash.FORCED: (frozenset({"multiplier"}), _NOTHING),
     crash.CRASHED: (_SUMS, _NOTHING),
     crash.VOIDED: (_SUMS | {"reason"}, _NOTHING),
-    crash.JOINED: (_OF_BET | {"player", "stake_minor"}, frozenset({"auto_cashout"})),
+    crash.JOINED: (_OF_BET | {"player", "stake_minor", "target"}, frozenset({"auto_cashout"})),
     crash.RETURNED: (_OF_BET | {"stake_minor", "reason"}, _NOTHING),
     crash.LEFT: (_OF_BET | {"reason"}, _NOTHING),
     crash.CASHED_OUT: (_OF_BET | {"multiplier", "payout_minor", "reason"}, _NOTHING),

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.crash import turn
+from actors.crash.rules import crash_kind
 from actors.runtime.alarms import Alarm
 from tests.support.rounds import TABLE, Felt, code
 
@@ -78,6 +79,9 @@ def test_a_bound_that_is_reached_holds_over_all_decisions(restarts: bool) -> Non
     while felt.round.open_bets:
         felt.decide(Alarm(), at_ms)
         if restarts and felt.round.forced is not None:
+            # What is configured now counts for no bet that was taken before.
+            felt.table = replace(table, bankroll=1, most_multiplier=101)
+            felt.kind = crash_kind({table.number: felt.table}, ())
             felt.restart()
     # Ten bets of 100 may win 500 together: the first three leave 380, and seven get 1.54 of that.
     ends = felt.ends()
