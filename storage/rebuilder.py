@@ -14,19 +14,21 @@ from storage.rebuild import rebuild_snapshot
 
 log = logging.getLogger(__name__)
 
-# Wallets under way: a batch of the runtime's reads three times over, each with a thousand request
-# ids and the days of its life. Those beyond are begun when they are asked for again.
+# Wallets under way, those that wait included: three batches of the runtime's reads. Those beyond
+# are begun when they are asked for again.
 MAX_REBUILDS: Final = 100
+# Of these, how many take turns: more than one, so that a short one need not wait for a long one,
+# and few, so that of many the first are ready soon.
+TAKE_TURNS: Final = 4
 # How long a read waits for what it has begun: long enough for a wallet with some ten thousand rows,
 # short enough that the others of its batch have the rest of the time-out for themselves.
 PATIENCE_S: Final = 0.25
 
 
 class Rebuilder:
-    """Makes snapshots of wallets, a statement of each in turn, and hands them to `keep`.
+    """Makes snapshots of wallets, a few statements of each in turn, and hands them to `keep`.
 
-    One connection is used at a time, so that bets are not kept from theirs, and a wallet with few
-    rows does not wait for one with many.
+    One connection is used at a time, so that bets are not kept from theirs.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Rebuilder:
     ) -> None:
         self._pool = pool
         self._keep = keep
+        self._begun = asyncio.Semaphore(TAKE_TURNS)
         self._turn = asyncio.Lock()
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
@@ -56,7 +59,8 @@ class Rebuilder:
 
     async def _rebuild(self, wallet_id: int) -> None:
         try:
-            seq, snapshot = await rebuild_snapshot(self._in_turn, wallet_id)
+            async with self._begun:
+                seq, snapshot = await rebuild_snapshot(self._in_turn, wallet_id)
             await self._keep(wallet_id, seq, snapshot)
         except (Failure, asyncpg.PostgresError) as error:
             # Who asks for it again begins it again.

@@ -1,8 +1,7 @@
 """Wallets read back from PostgreSQL, and their snapshots written behind."""
 
 import logging
-from bisect import bisect_right
-from collections import defaultdict
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
@@ -29,9 +28,10 @@ MAX_SNAPSHOTS: Final = 2_000
 # Snapshots in one statement: under two megabytes.
 SNAPSHOT_BATCH: Final = 100
 
-# Rows that are folded one by one at hydration: twice the distance of snapshots. A wallet with more
-# since its snapshot has lost some, and one is made for it in the background.
-MAX_FOLD: Final = 2_000
+# Rows that are folded one by one at hydration: five times the distance of snapshots, and a whole
+# batch of such wallets is read within its time-out. A wallet with more since its snapshot has lost
+# some, and one is made for it in the background.
+MAX_FOLD: Final = 5_000
 # Restrictions since a snapshot that a read puts up with: a day's. Entries bring new snapshots by
 # themselves, and who changes limits only has none.
 MAX_RESTRICTIONS: Final = 100
@@ -91,6 +91,10 @@ _PUT_SNAPSHOTS = f"""
 """  # noqa: S608 - the number is ours
 
 
+_WALLET: Final = itemgetter("wallet_id")
+_SEQ: Final = itemgetter("seq")
+
+
 class _Snapshot(NamedTuple):
     """A wallet up to an entry and a restriction; None is one without any."""
 
@@ -120,7 +124,7 @@ class _Facts:
         if pair is None:
             yield from map(entry_of, entries)
         else:
-            at = bisect_right(entries, pair.after_seq, key=itemgetter("seq"))
+            at = bisect_right(entries, pair.after_seq, key=_SEQ)
             yield from map(entry_of, entries[:at])
             yield pair
             yield from map(entry_of, entries[at:])
@@ -160,13 +164,13 @@ class WalletStore:
     ) -> dict[int, Stored]:
         keys, after = list(snapshots), [snapshot.seq for snapshot in snapshots.values()]
         restricted = [snapshot.restriction for snapshot in snapshots.values()]
-        entries = _grouped(await connection.fetch(_FACTS, keys, after), "wallet_id")
-        assert all(len(rows) <= MAX_FOLD for rows in entries.values()), "rows were left out"
+        entries = await connection.fetch(_FACTS, keys, after)
         pairs = {row["wallet_id"]: row for row in await connection.fetch(_PAIRS, keys)}
-        rows = await connection.fetch(_RESTRICTIONS, keys, restricted)
-        restrictions = _grouped(rows, "wallet_id")
+        restrictions = await connection.fetch(_RESTRICTIONS, keys, restricted)
         return {
-            key: self._stored(key, snapshot, entries[key], pairs.get(key), restrictions[key])
+            key: self._stored(
+                key, snapshot, _part(entries, key), pairs.get(key), _part(restrictions, key)
+            )
             for key, snapshot in snapshots.items()
         }
 
@@ -178,6 +182,7 @@ class WalletStore:
         pair: Any | None,
         restrictions: list[Any],
     ) -> Stored:
+        assert len(entries) <= MAX_FOLD, "rows were left out"
         state, restricted = snapshot.state, [restriction_of(row) for row in restrictions]
         if len(restricted) > MAX_RESTRICTIONS:
             state = with_restrictions(key, state, restricted)
@@ -240,8 +245,7 @@ async def _read_snapshots(
     return snapshots, behind
 
 
-def _grouped(rows: Sequence[Any], column: str) -> dict[int, list[Any]]:
-    grouped: dict[int, list[Any]] = defaultdict(list)
-    for row in rows:
-        grouped[row[column]].append(row)
-    return grouped
+def _part(rows: list[Any], wallet_id: int) -> list[Any]:
+    """Those of one wallet, of rows in the order of wallets: there may be tens of thousands."""
+    first = bisect_left(rows, wallet_id, key=_WALLET)
+    return rows[first : bisect_right(rows, wallet_id, key=_WALLET)]

@@ -150,7 +150,8 @@ class Hydration:
             return
         self._batch = min(BATCH, self._batch * 2)
         for cold in batch:
-            found = stored.get(cold.actor.key, NOTHING)
+            # Taken out, so that a batch's rows are not all freed in one turn.
+            found = stored.pop(cold.actor.key, NOTHING)
             if found is NOT_YET:
                 self._refuse([cold])
             elif not cold.actor.gone:

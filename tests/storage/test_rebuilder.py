@@ -12,6 +12,7 @@ import pytest_asyncio
 from actors.runtime.ports import NOT_YET, Stored
 from actors.wallet.state import WalletState
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
+from storage import rebuilder
 from storage.borrow import borrow
 from storage.rebuild import Lend, rebuild_snapshot
 from storage.vault import Vault
@@ -143,6 +144,19 @@ async def test_so_many_are_rebuilt_at_once_and_the_others_when_they_come_again(
     await rebuilt(store)
     states = await read(store, *wallets)
     assert {state.seq for state in states.values()} == {ROWS}
+
+
+async def test_a_few_take_turns_and_the_others_wait_in_line(
+    store: WalletStore, gate: Gate, pool: asyncpg.Pool
+) -> None:
+    wallets = range(11, 11 + 2 * rebuilder.TAKE_TURNS)
+    for wallet_id in wallets:
+        await pool.execute(FILL, wallet_id, ROWS)
+    await store.hydrate(KIND, wallets)
+    assert gate.begun == [*wallets[: rebuilder.TAKE_TURNS]]
+    gate.open.set()
+    await rebuilt(store)
+    assert gate.begun == [*wallets]
 
 
 @pytest.mark.parametrize("error", [Failure(STORAGE_UNAVAILABLE), AssertionError("a broken row")])
