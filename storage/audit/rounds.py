@@ -45,6 +45,7 @@ class _Bet(msgspec.Struct):
     hold: int
     stake: int
     auto: int | None
+    target: int
 
 
 class _Table:
@@ -115,7 +116,9 @@ class _Table:
         wallet_id = row["wallet_id"]
         if self._phase != "betting" or wallet_id in self._open:
             self._found("round_order", f"wallet {wallet_id} joined a round {self._phase}", row)
-        self._open[wallet_id] = _Bet(row["hold"], row["stake"], row["auto_cashout"])
+        self._open[wallet_id] = _Bet(
+            row["hold"], row["stake"], row["auto_cashout"], row["target"]
+        )
         self._bets += 1
         self._stakes += row["stake"]
 
@@ -161,11 +164,11 @@ class _Table:
         right = {
             "manual": multiplier == at_most,
             "auto": multiplier == bet.auto,
-            "most_of_bet": multiplier <= (bet.auto or multiplier),
+            "most_of_bet": multiplier == bet.target,
             "most_of_round": multiplier == self._forced,
         }
-        if multiplier > at_most or not right.get(row["reason"], False):
-            text = f"{multiplier} hundredths, {row['reason']}: wished {bet.auto}"
+        if multiplier > min(at_most, bet.target) or not right.get(row["reason"], False):
+            text = f"{multiplier} hundredths, {row['reason']}: wished {bet.auto}, {bet.target} at most"
             self._found("round_payout", f"{text}, reached {at_most}, forced {self._forced}", row)
 
     def _go_on(self, row: Any) -> None:

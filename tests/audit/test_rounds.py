@@ -103,6 +103,7 @@ DAMAGE = [
         "by hand",
         "multiplier = 99999, payout = 2000 * 99999 / 100",
     ),
+    ("more than a bet may win", "round_payout", "update", "joined", "target = 101"),
     ("another target", "round_payout stake_end", "update", "target", "reason = 'manual'"),
     ("a moment of cashing out", "round_payout", "update", "by hand", "at_ms = at_ms - 2000"),
     ("a target paid early", "round_payout", "update", "target", "at_ms = at_ms - 5000"),
