@@ -116,9 +116,7 @@ class _Table:
         wallet_id = row["wallet_id"]
         if self._phase != "betting" or wallet_id in self._open:
             self._found("round_order", f"wallet {wallet_id} joined a round {self._phase}", row)
-        self._open[wallet_id] = _Bet(
-            row["hold"], row["stake"], row["auto_cashout"], row["target"]
-        )
+        self._open[wallet_id] = _Bet(row["hold"], row["stake"], row["auto_cashout"], row["target"])
         self._bets += 1
         self._stakes += row["stake"]
 
@@ -168,7 +166,7 @@ class _Table:
             "most_of_round": multiplier == self._forced,
         }
         if multiplier > min(at_most, bet.target) or not right.get(row["reason"], False):
-            text = f"{multiplier} hundredths, {row['reason']}: wished {bet.auto}, {bet.target} at most"
+            text = f"{multiplier} hundredths, {row['reason']}: {bet.auto} to {bet.target}"
             self._found("round_payout", f"{text}, reached {at_most}, forced {self._forced}", row)
 
     def _go_on(self, row: Any) -> None:
