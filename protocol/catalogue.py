@@ -353,6 +353,7 @@ EVENTS: Final[dict[str, EventEntry]] = {
         EventEntry("wallet:updated", wallet.WalletUpdated, "user:{id}"),
         EventEntry("round:opened", crash.RoundOpened, "crash:{table}"),
         EventEntry("bet:joined", crash.BetsJoined, "crash:{table}"),
+        EventEntry("bet:left", crash.BetsLeft, "crash:{table}"),
         EventEntry("round:started", crash.RoundStarted, "crash:{table}"),
         EventEntry("round:ticked", crash.RoundTicked, "crash:{table}"),
         EventEntry("player:cashed_out", crash.PlayersCashedOut, "crash:{table}"),

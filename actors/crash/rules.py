@@ -127,7 +127,7 @@ def _join(turn: Turn, command: Join) -> CrashBet | Failure:
         of = round_id(command.table, command.round)
         turn.tell_wallet(made, Outcome(of, facts.RETURNED, reason=failure.kind.code))
         return failure
-    turn.note(
+    made = turn.note(
         facts.JOINED,
         wallet_id=command.wallet_id,
         hold=command.hold,
@@ -140,6 +140,7 @@ def _join(turn: Turn, command: Join) -> CrashBet | Failure:
         round_id=round_id(command.table, command.round),
         player=command.player,
         stake=command.stake_minor,
+        seq=made.seq,
     )
     turn.pushes.append(Item(turn.state.room, "bet:joined", item))
     return _joined(turn, command)

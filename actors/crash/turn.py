@@ -18,6 +18,7 @@ from actors.wallet.commands import ReleaseHold, SettleHold
 from actors.wallet.rules import WALLET
 from protocol.commands.crash import (
     CashedOutItem,
+    LeftItem,
     RoundCrashed,
     RoundForced,
     RoundOpened,
@@ -378,7 +379,9 @@ class Turn:
 
     def leave(self, bet: Bet) -> None:
         """Take a bet out of a round that has not started."""
-        self._end(bet, facts.LEFT, None, None, "cancelled")
+        made = self._end(bet, facts.LEFT, None, None, "cancelled")
+        item = LeftItem(round_id=self._round_id, player=bet.player, seq=made.seq)
+        self.pushes.append(Item(self.state.room, "bet:left", item))
 
     def _end(
         self,
@@ -387,7 +390,7 @@ class Turn:
         multiplier: int | None,
         payout_minor: int | None,
         reason: str | None,
-    ) -> None:
+    ) -> RoundEntry:
         made = self.note(
             kind,
             wallet_id=bet.wallet_id,
@@ -400,6 +403,7 @@ class Turn:
         self._open_minor -= bet.stake_minor
         self._open_bets -= 1
         self.tell_wallet(made, Outcome(self._round_id, kind, multiplier, reason))
+        return made
 
     def tell_wallet(self, made: RoundEntry, outcome: Outcome) -> None:
         """Send the wallet how its hold ends."""

@@ -293,11 +293,20 @@ class RoundVoided(Event):
 
 
 class JoinedItem(Event):
-    """One bet that came in."""
+    """One bet that came in. Of what is told of a player in one round, the highest `seq` counts."""
 
     round_id: str
     player: str
     stake: int
+    seq: int
+
+
+class LeftItem(Event):
+    """One bet that was taken back before the start."""
+
+    round_id: str
+    player: str
+    seq: int
 
 
 class CashedOutItem(Event):
@@ -313,6 +322,13 @@ class BetsJoined(Event):
     """Bets that came in since the last time; `more` were too many to list."""
 
     items: list[JoinedItem]
+    more: int
+
+
+class BetsLeft(Event):
+    """Bets that were taken back since the last time; `more` were too many to list."""
+
+    items: list[LeftItem]
     more: int
 
 

@@ -97,6 +97,8 @@ CRASH_WORDS: Final[dict[str, Word]] = {
     "RoundVoided.deadline_ms": Word("When the next one opens.", _STARTED_MS + 9_000),
     "items": Word("In the order in which they came.", EXAMPLE_FROM_TYPE),
     "more": _MORE,
+    "JoinedItem.seq": Word("Of what is told of a player in a round, the highest counts.", 8_021),
+    "LeftItem.seq": Word("Of what is told of a player in a round, the highest counts.", 8_024),
     "CashedOutItem.multiplier": Word(f"{_OF_BET}.", _AT),
     "CashedOutItem.payout": Word("What it paid, in minor units.", _PAYOUT),
 }

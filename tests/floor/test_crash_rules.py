@@ -316,11 +316,32 @@ async def test_bets_and_cashouts_of_others_are_told_as_lists(house: House) -> No
     await state_in(seat, RUNNING, "betting")
     await other.ok("crash:bet", bet("2-1", auto_cashout=101))
     joined = await seat.hear("bet:joined")
-    item = {"round_id": "2-1", "player": bob.username, "stake": 100}
+    item = {"round_id": "2-1", "player": bob.username, "stake": 100, "seq": 2}
     assert (joined["items"], joined["more"]) == ([item], 0)
     paid = await seat.hear("player:cashed_out")
     item = {"round_id": "2-1", "player": bob.username, "multiplier": 101, "payout": 101}
     assert (paid["items"], paid["more"]) == ([item], 0)
+
+
+async def test_bets_that_are_taken_back_are_told_too(house: House) -> None:
+    _ann, seat = await player(house)
+    bob, other = await player(house)
+    await seat.ok("crash:watch", {"table": BETTING})
+    await state_in(seat, BETTING, "betting")
+    for _ in range(2):
+        await other.ok("crash:bet", bet("1-1"))
+        await other.ok("crash:cancel", {"round_id": "1-1"})
+    await other.ok("crash:bet", bet("1-1"))
+    # Everything that is known of bob, from however many lists.
+    news: dict[int, str] = {}
+    async with asyncio.timeout(LIMIT_S):
+        while len(news) < 5:
+            await asyncio.sleep(0.01)
+            for name, data in list(seat.told):
+                if name in ("bet:joined", "bet:left"):
+                    news |= {one["seq"]: name for one in data["items"]}
+                    assert {one["player"] for one in data["items"]} == {bob.username}
+    assert [news[seq] for seq in sorted(news)] == [*["bet:joined", "bet:left"] * 2, "bet:joined"]
 
 
 async def test_everything_is_there_over_http(house: House) -> None:

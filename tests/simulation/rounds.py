@@ -344,6 +344,8 @@ class Rounds:
             case "bet:joined":
                 said = ("joined", data.player, data.stake)
                 fits = any((row.kind, row.player, row.stake_minor) == said for row in rows)
+            case "bet:left":
+                fits = any((row.kind, row.seq) == ("left", data.seq) for row in rows)
             case _:
                 paid = ("cashed_out", data.multiplier, data.payout)
                 fits = push.event == "player:cashed_out" and any(

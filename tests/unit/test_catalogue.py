@@ -226,7 +226,7 @@ def test_every_command_that_moves_money_carries_a_request_id() -> None:
 
 @pytest.mark.parametrize("event", EVENTS.values(), ids=lambda event: event.name)
 def test_every_event_is_described_and_past_or_passing(event: EventEntry) -> None:
-    assert re.fullmatch(r"[a-z]+:([a-z_]+(ed|ed_out|ing)|fell)", event.name)
+    assert re.fullmatch(r"[a-z]+:([a-z_]+(ed|ed_out|ing)|fell|left)", event.name)
     assert event.summary.endswith(".")
     assert event.rooms
 

@@ -113,6 +113,19 @@ def test_a_bet_joins_with_what_it_said_and_is_told() -> None:
     assert felt.shown(8).own is None
 
 
+def test_a_bet_that_is_taken_back_is_told_and_cannot_be_mistaken_for_a_later_one() -> None:
+    felt = Felt()
+    felt.open()
+    felt.join(7, hold=31)
+    felt.leave(7)
+    felt.join(7, hold=32)
+    (left,) = felt.events("bet:left")
+    first, again = felt.events("bet:joined")
+    assert (left.round_id, left.player) == ("1-1", "player7")
+    # Told in lists of their own, they have one order.
+    assert [first.seq, left.seq, again.seq] == [row.seq for row in felt.rows[1:]]
+
+
 @pytest.mark.parametrize("stage", [betting, running, over])
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_join_that_comes_again_is_answered_again_without_a_row(
