@@ -40,6 +40,8 @@ async def own_node() -> AsyncIterator[OwnNode]:
             # None in the lifetime of a benchmark: packets are counted, and its players answer none.
             ping_interval_milliseconds=3_600_000,
             demo_player=False,
+            # They would play on beside what is measured.
+            crash_tables=[],
         )
         async with own_postgres(settings.data_dir) as dsn:
             await migrate(dsn)
