@@ -7,7 +7,7 @@ import asyncpg
 
 from actors.crash.commands import Wake
 from actors.crash.rules import CRASH
-from actors.crash.table import Table
+from actors.crash.table import Table, closed_table
 from actors.runtime.node import Node
 from protocol.errors import Failure
 from storage.borrow import borrow
@@ -39,7 +39,7 @@ class Tables:
         """
         for number in await unfinished_tables(pool) - self._tables.keys():
             log.warning("table %d is not configured any more: what it left open is closed", number)
-            self._tables[number] = Table(number, "Closed", "PLAY", 1, 1, 1, closed=True)
+            self._tables[number] = closed_table(number)
 
     def wake(self) -> None:
         """Tell every table to do what is due. One that has lost its lane comes back by this."""

@@ -15,7 +15,7 @@ from actors.crash.state import (
     target_of,
     version,
 )
-from actors.crash.table import Table
+from actors.crash.table import Table, closed_table
 from actors.crash.turn import MANUAL, Outcome, Turn
 from actors.crash.view import shown
 from actors.decision import Context, Decision, Item
@@ -235,7 +235,7 @@ def crash_kind(tables: Mapping[int, Table], paused: Container[str]) -> Kind:
         CRASH,
         rules,
         apply,
-        lambda number, stored: restore(tables[number], stored),
+        lambda number, stored: restore(tables.get(number) or closed_table(number), stored),
         lambda _state: b"",
         version,
         # At once where a round was interrupted, or may be due.

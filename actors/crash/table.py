@@ -77,3 +77,8 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not 1 <= len(self.name) <= MAX_NAME_CHARS:
             found.append(f"the name must have 1 to {MAX_NAME_CHARS} characters")
         return [f"crash table {self.number}: {text}" for text in found]
+
+
+def closed_table(number: int) -> Table:
+    """A table that is not configured, which may still have something open to give back."""
+    return Table(number, "Closed", "PLAY", 1, 1, 1, closed=True)
