@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,18 @@ async def test_a_start_that_is_cut_off_is_undone(tmp_path: Path) -> None:
     assert not (tmp_path / "postgres.socket").exists()
 
 
+@pytest.fixture(params=[signal.default_int_handler, signal.SIG_IGN], ids=["shown", "hidden"])
+def in_the_background(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Interrupts come as in a terminal, or are ignored as in a shell's background."""
+    before = signal.signal(signal.SIGINT, request.param)
+    try:
+        yield
+        assert signal.getsignal(signal.SIGINT) is request.param
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("in_the_background")
 def test_sigterm_is_an_interrupt() -> None:
     folders: list[Path] = []
 
@@ -66,6 +79,7 @@ def test_sigterm_is_an_interrupt() -> None:
     assert not folders[0].exists()
 
 
+@pytest.mark.usefixtures("in_the_background")
 def test_sigterm_cancels_what_runs_in_a_loop() -> None:
     ended = []
 
