@@ -23,8 +23,9 @@ help:
 serve: $(VENV)/.runtime
 	@exec $(RUN) -m server serve
 
+# Most tests wait for something: two files at a time keep two cores busy.
 test: $(VENV)/.development
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/.development
 	$(RUN) -m ruff check
