@@ -60,7 +60,7 @@ def test_no_id_of_the_server_is_a_clients(owner: int, seq: int) -> None:
         UUID(int=0),
         UUID(int=2**128 - 1),
     ],
-    ids=str,
+    ids=lambda made: f"version {made.version}",
 )
 def test_clients_may_use_every_other_version(made: UUID) -> None:
     assert is_client_made(made)
