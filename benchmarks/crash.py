@@ -32,8 +32,9 @@ _TABLE: Final = 1
 _STAKE: Final = 10
 # So that no round of these bets is cut short by what the house may pay.
 _BANKROLL: Final = 1_000_000_000_000
-# The house's answer to who cashes out when it is too late, which must not hold for anything else.
-_TOO_LATE: Final = f"{CASH_OUT} round_over"
+# The house's answers to who cashes out when it is too late, which must not hold for anything else:
+# the round has bust, or has reached its highest multiplier, where everybody is paid.
+_TOO_LATE: Final = frozenset({f"{CASH_OUT} round_over", f"{CASH_OUT} already_cashed_out"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class Run:
             "decided_ms": self.taken_ms("decided_ns"),
             "started_last_ms": self.taken_ms("started_last_ns"),
             "cash_outs": self.cash_outs,
-            "cash_outs_too_late": outcome.refused.get(_TOO_LATE, 0),
+            "cash_outs_too_late": too_late(outcome),
             **{
                 f"{name}_{part}_ms": value
                 for name, command in (("cash_out", CASH_OUT), ("bet", BET))
@@ -157,13 +158,18 @@ async def play(options: Options, storage: Storage) -> Run:
     return Run(options, outcome, usage)
 
 
+def too_late(outcome: TableOutcome) -> int:
+    """How many cash-outs came when the round was over, or had reached its end."""
+    return sum(outcome.refused.get(answer, 0) for answer in _TOO_LATE)
+
+
 def check(outcome: TableOutcome, options: Options) -> None:
     """Raise MeasurementError if not everything was as it must be."""
     missed = [one.round_id for one in outcome.rounds if one.recipients != options.sockets]
     if missed or len(outcome.rounds) != options.rounds:
         raise MeasurementError(f"of {len(outcome.rounds)} rounds, not all heard of {missed}")
     placed = histogram_of(outcome, BET).count
-    refused = {what: count for what, count in outcome.refused.items() if what != _TOO_LATE}
+    refused = {what: count for what, count in outcome.refused.items() if what not in _TOO_LATE}
     if refused or placed != options.bets * options.rounds:
         raise MeasurementError(f"bets placed: {placed}; refused: {refused}")
 
@@ -226,7 +232,7 @@ def notes_of(run: Run) -> list[str]:
     played = (
         f"{options.bets:,} bets in each round, of which up to"
         f" {options.cash_outs_per_second:,.0f} a second were cashed out while it rose;"
-        f" {outcome.refused.get(_TOO_LATE, 0):,} came after the bust. Rounds end at"
+        f" {too_late(outcome):,} came after the bust. Rounds end at"
         f" {options.most / 100:.2f} at the latest; these: {busts}."
     )
     cost = (
