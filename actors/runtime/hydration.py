@@ -115,7 +115,8 @@ class Hydration:
                 if not self._cold:
                     return
                 self._reading = self._next_batch()
-                await self._read_batch(self._reading)
+                if self._reading:
+                    await self._read_batch(self._reading)
         finally:
             self._reader = None
             self._reading = []
@@ -133,7 +134,8 @@ class Hydration:
         kind = batch[0].actor.kind
         while self._cold and len(batch) < self._batch and self._cold[0].actor.kind is kind:
             batch.append(self._cold.popleft())
-        return batch
+        # Gone: its lane was lost while it waited. Its heir may be in the same batch, under its key.
+        return [cold for cold in batch if not cold.actor.gone]
 
     async def _read_batch(self, batch: list[_Cold]) -> None:
         kind = batch[0].actor.kind

@@ -218,3 +218,22 @@ async def test_a_node_that_closes_answers_who_waits_for_a_row(cold: bool) -> Non
     bench.store.gate.set()
     await quiet()
     assert len(waiting.given) == 1
+
+
+async def test_an_actor_that_waits_behind_its_own_ghost_gets_its_rows() -> None:
+    """Evicted while it waited and asked for again: both are in one batch, and share a key."""
+    bench = Bench()
+    await bench.ask(2, Add(number(1)))
+    bench.lose()
+    bench.lanes[0].open = True
+    bench.store.gate.clear()
+    bench.send(4, Read())
+    await quiet()
+    bench.send(2, Read())
+    bench.lose()
+    bench.lanes[0].open = True
+    heir = bench.send(2, Read())
+    bench.store.gate.set()
+    await quiet()
+    bench.commit()
+    assert heir.given == [1]
