@@ -32,8 +32,9 @@ class Push(msgspec.Struct, frozen=True, gc=False):
 class Notice(msgspec.Struct, frozen=True, gc=False):
     """Something that happened, for everyone in a room: each one is told, in order.
 
-    A `volatile` one may pass by a socket that cannot take it now, and is not sent again. An
-    `urgent` one does not wait for the rest that a large room takes between two rounds of telling.
+    A `volatile` one may pass by a socket that cannot take it now, and is not sent again; a large
+    room is told the newest of its name. An `urgent` one does not wait for the rest that a large
+    room takes between two rounds of telling.
     """
 
     room: str

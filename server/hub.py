@@ -202,13 +202,14 @@ class Hub:
     ) -> None:
         """Send an event to everyone inside but `skip`. The room's order is kept.
 
-        A volatile event passes by sockets that cannot take it now. An urgent one does not wait for
-        a large room's rest.
+        A volatile event passes by sockets that cannot take it now, and has no order towards what is
+        gathered. An urgent one does not wait for a large room's rest.
         """
         target = self._find(namespace, room)
         if target is None:
             return
-        self._tell_gathered(target)
+        if not volatile:
+            self._tell_gathered(target)
         make = Outgoing if volatile else self.outgoing
         self._emit(target, make(namespace, event, (data,)), skip, volatile, urgent)
 

@@ -60,9 +60,15 @@ class Passes:
     def emit(
         self, room: Room, event: Outgoing, skip: Socket | None, *, volatile: bool, urgent: bool
     ) -> None:
-        """Put an event in line for a room's next pass; an urgent one begins it."""
+        """Put an event in line for a room's next pass; an urgent one begins it.
+
+        A volatile one takes the place of the one of its name that waits: who is told so rarely is
+        told the newest.
+        """
         # Whoever emits what cannot be encoded is to know it.
         event.encoded(_PLAIN)
+        if volatile:
+            _forget(room, event.name)
         if len(room.waiting) >= MAX_WAITING:
             self._drop_one(room)
         room.waiting.append(Emission(room.emitted, event, skip, volatile))
@@ -166,3 +172,11 @@ def _visit(room: Room) -> Iterator[None]:
                 yield
     except Exception:  # noqa: BLE001 - an event that cannot be encoded must not end the others
         _LOG.exception("a pass over the room %s was cut short", room.name)
+
+
+def _forget(room: Room, name: str) -> None:
+    """Take the volatile event of this name out that waits, of which there is one at most."""
+    for index, emission in enumerate(room.waiting):
+        if emission.volatile and emission.event.name == name:
+            del room.waiting[index]
+            return

@@ -240,13 +240,34 @@ def test_volatile_events_are_dropped_first() -> None:
         crowd = inside(hub, "room", CROWD)
         for number in range(MAX_WAITING - 2):
             hub.emit("/", "room", "x", number)
-        for number in (-1, -2):
-            hub.emit("/", "room", "tick", number, volatile=True)
+        hub.emit("/", "room", "tick", -1, volatile=True)
+        hub.emit("/", "room", "tock", -2, volatile=True)
         hub.emit("/", "room", "x", MAX_WAITING - 2)
         await asyncio.sleep(10)
 
         assert hub.dropped == 1
         assert crowd[0].heard() == [*range(MAX_WAITING - 2), -2, MAX_WAITING - 2]
+
+    run(scenario())
+
+
+def test_a_large_room_is_told_the_newest_of_what_is_volatile() -> None:
+    async def scenario() -> None:
+        hub = Hub()
+        crowd = inside(hub, "room", CROWD)
+        hub.emit("/", "room", "x", 0)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        for number in range(1, 6):
+            hub.emit("/", "room", "tick", number, volatile=True)
+            hub.gather("/", "room", "joined", number)
+        hub.emit("/", "room", "x", 6)
+        await asyncio.sleep(10)
+
+        heard = crowd[0].heard()
+        assert heard[:2] == [0, 5]
+        assert len(heard) == 4, "the list comes once, before what follows it"
+        assert heard[3] == 6
 
     run(scenario())
 
