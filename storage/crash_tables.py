@@ -66,7 +66,6 @@ class CrashStore:
         begun = Begun(
             seq - 1,
             number - 1,
-            (0, 0),
             [Past(*row) for row in await connection.fetch(_PAST, table, number, MAX_PAST)],
             [tuple(row) for row in await connection.fetch(_TAKEN, table, seq, MAX_TAKEN)][::-1],
         )

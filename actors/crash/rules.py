@@ -111,9 +111,9 @@ def _join(turn: Turn, command: Join) -> CrashBet | Failure:
     taken = turn.state.taken
     if key in taken:
         reason = taken[key]
-        return _joined(turn, command) if reason is None else Failure(ERRORS[reason])
+        return joined(command, turn.now_ms) if reason is None else Failure(ERRORS[reason])
     if turn.has(command.wallet_id, command.hold):
-        return _joined(turn, command)
+        return joined(command, turn.now_ms)
     failure = _check_round(turn, command.round, command.wallet_id)
     if failure is not None:
         made = turn.note(
@@ -143,17 +143,18 @@ def _join(turn: Turn, command: Join) -> CrashBet | Failure:
         seq=made.seq,
     )
     turn.pushes.append(Item(turn.state.room, "bet:joined", item))
-    return _joined(turn, command)
+    return joined(command, turn.now_ms)
 
 
-def _joined(turn: Turn, command: Join) -> CrashBet:
+def joined(command: Join, at_ms: int) -> CrashBet:
+    """The answer to a bet that its table took at that time."""
     return CrashBet(
         round_id=round_id(command.table, command.round),
         bet_id=bet_id(command.wallet_id, command.hold),
         stake=command.stake_minor,
         currency=command.currency,
         auto_cashout=command.auto_cashout,
-        at_ms=turn.now_ms,
+        at_ms=at_ms,
     )
 
 

@@ -9,11 +9,11 @@ from actors.crash import facts, odds
 from actors.crash.chain import Chain
 from actors.crash.facts import ChainsRead, RoundEntry
 from actors.crash.table import Table
-from protocol.commands.crash import BetAtTable
+from protocol.commands.crash import BetAtTable, room_of
 
 # Bets that a table knows by their hold, so that one which asks again is not taken again: more than
-# three full rounds. A message that was delivered leaves the outbox within seconds. An older one is
-# returned, which its wallet ignores, as that hold has ended.
+# three full rounds of 5,000. A message that was delivered leaves the outbox within seconds. An
+# older one is returned, which its wallet ignores, as that hold has ended.
 MAX_TAKEN: Final = 16_384
 # Rounds that a state tells of.
 MAX_PAST: Final = 20
@@ -127,7 +127,7 @@ class TableState:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.room = f"crash:{table.number}"
+        self.room = room_of(table.number)
         self.seq = 0
         # What everybody sees of the bets, and the number of the row after which it was made: made
         # once for all who ask until the next row.
@@ -174,7 +174,6 @@ class Begun(msgspec.Struct):
 
     seq: int
     rounds: int
-    position: tuple[int, int]
     past: list[Past]
     taken: list[tuple[int, int, str | None]]
 
@@ -187,7 +186,7 @@ def restore(table: Table, stored: bytes | None) -> TableState:
     state = TableState(table)
     if stored is not None:
         begun = _DECODER.decode(stored)
-        state.seq, state.rounds, state.position = begun.seq, begun.rounds, begun.position
+        state.seq, state.rounds = begun.seq, begun.rounds
         state.past = begun.past
         state.taken = {(wallet, hold): reason for wallet, hold, reason in begun.taken}
     return state

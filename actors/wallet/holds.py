@@ -11,11 +11,11 @@ from actors.kind import Rule
 from actors.wallet import facts
 from actors.wallet.commands import ReleaseHold, SettleHold
 from actors.wallet.facts import Entry, Step
-from actors.wallet.ledger import entry, updated
+from actors.wallet.ledger import check_change, entry, updated
 from actors.wallet.restrictions import check_wager
 from actors.wallet.state import Hold, WalletState
 from protocol.bounds import MAX_MINOR
-from protocol.errors import BALANCE_LIMIT, INSUFFICIENT_BALANCE, Failure
+from protocol.errors import BALANCE_LIMIT, Failure
 from protocol.ids import settlement_id
 
 
@@ -28,12 +28,11 @@ def opening(
         Failure: What the player's own limits refuse, `insufficient_balance`, or `balance_limit` for
             what would be held.
     """
-    balance, stake_minor = state.balance(currency), step.stake_minor
+    stake_minor = step.stake_minor
     assert stake_minor is not None, "a hold has a stake"
     check_wager(state, context, currency, stake_minor)
-    if balance.available < stake_minor:
-        raise Failure(INSUFFICIENT_BALANCE, available=balance.available)
-    if balance.held + stake_minor > MAX_MINOR:
+    check_change(state, currency, -stake_minor)
+    if state.balance(currency).held + stake_minor > MAX_MINOR:
         raise Failure(BALANCE_LIMIT, most=MAX_MINOR)
     return entry(
         state,
@@ -65,8 +64,7 @@ def ending(
         Failure: `balance_limit`; the hold stays open.
     """
     back_minor = hold.stake_minor if payout_minor is None else payout_minor
-    if state.balance(hold.currency).available + back_minor > MAX_MINOR:
-        raise Failure(BALANCE_LIMIT, most=MAX_MINOR)
+    check_change(state, hold.currency, back_minor)
     return entry(
         state,
         context,

@@ -9,8 +9,15 @@ from actors.wallet.facts import Bet, Entry, Step
 from actors.wallet.state import WalletState
 from protocol.bounds import MAX_MINOR
 from protocol.commands.wallet import BalanceOf, WalletUpdated
-from protocol.errors import MALFORMED, Failure
+from protocol.errors import (
+    BALANCE_LIMIT,
+    INSUFFICIENT_BALANCE,
+    MALFORMED,
+    UNKNOWN_CURRENCY,
+    Failure,
+)
 from protocol.ids import is_client_made
+from protocol.money import CURRENCIES
 
 
 def check_new(state: WalletState, request_id: UUID) -> None:
@@ -28,6 +35,25 @@ def refusal(state: WalletState, failure: Failure) -> Failure | Known:
     and its refusals cost storage nothing.
     """
     return Known(failure) if state.seq > len(state.recent) else failure
+
+
+def check_currency(currency: str) -> None:
+    """Raise Failure `unknown_currency` for one that is not offered."""
+    if currency not in CURRENCIES:
+        raise Failure(UNKNOWN_CURRENCY, currency=currency)
+
+
+def check_change(state: WalletState, currency: str, delta_minor: int) -> None:
+    """Refuse a change that the available balance does not cover, or that does not fit in it.
+
+    Raises:
+        Failure: `insufficient_balance` or `balance_limit`.
+    """
+    available = state.balance(currency).available
+    if available + delta_minor < 0:
+        raise Failure(INSUFFICIENT_BALANCE, available=available)
+    if available + delta_minor > MAX_MINOR:
+        raise Failure(BALANCE_LIMIT, most=MAX_MINOR)
 
 
 def entry(

@@ -12,10 +12,9 @@ from actors.kind import Rule
 from actors.wallet import facts, seeds
 from actors.wallet.commands import ReceiveRain, ReceiveTip, ReturnRain, ReturnTip
 from actors.wallet.facts import Entry
-from actors.wallet.ledger import entry, updated
+from actors.wallet.ledger import check_change, entry, updated
 from actors.wallet.state import WalletState
 from protocol.bounds import MAX_MINOR
-from protocol.errors import BALANCE_LIMIT, Failure
 from protocol.ids import message_id
 
 WALLET: Final = "wallet"
@@ -84,8 +83,7 @@ def rules_of(legs: Legs) -> dict[type, Rule]:
     def take_back(state: WalletState, command: ReturnTip, context: Context) -> Decision:
         _check_new(state, command.request_id)
         # Refused by the sender's own full wallet, it waits in the outbox until there is room.
-        if state.balance(command.currency).available + command.amount_minor > MAX_MINOR:
-            raise Failure(BALANCE_LIMIT, most=MAX_MINOR)
+        check_change(state, command.currency, command.amount_minor)
         made = entry(
             state,
             context,

@@ -14,20 +14,26 @@ from actors.kind import Rule
 from actors.wallet import facts
 from actors.wallet.commands import StartRain
 from actors.wallet.facts import Entry
-from actors.wallet.ledger import balance_after, check_new, entry, once_more, refusal, updated
+from actors.wallet.ledger import (
+    balance_after,
+    check_change,
+    check_currency,
+    check_new,
+    entry,
+    once_more,
+    refusal,
+    updated,
+)
 from actors.wallet.legs import RAIN, message_of, rules_of
 from actors.wallet.state import WalletState
 from protocol.commands.rain import RainFell, RainStarted
 from protocol.errors import (
-    INSUFFICIENT_BALANCE,
     NOBODY_ACTIVE,
     RAIN_TOO_SMALL,
     REQUEST_MISMATCH,
-    UNKNOWN_CURRENCY,
     Failure,
 )
 from protocol.ids import message_id
-from protocol.money import CURRENCIES
 
 # A decision is one batch's worth of rows at most, and a wallet's next command waits for it. More
 # players than that would get too little to notice.
@@ -49,8 +55,7 @@ _shower: Final = msgspec.json.Decoder(Shower).decode
 
 def _start(state: WalletState, command: StartRain, context: Context) -> Decision:
     check_new(state, command.request_id)
-    if command.currency not in CURRENCIES:
-        raise Failure(UNKNOWN_CURRENCY, currency=command.currency)
+    check_currency(command.currency)
     count = len(command.to)
     assert count <= MAX_RECEIVERS, "who sends the command chooses a few"
     assert state.wallet_id not in command.to, "nobody rains on themselves"
@@ -60,9 +65,7 @@ def _start(state: WalletState, command: StartRain, context: Context) -> Decision
     share_minor = command.amount_minor // count
     if not share_minor:
         raise Failure(RAIN_TOO_SMALL, least=count)
-    available = state.balance(command.currency).available
-    if available < share_minor * count:
-        raise Failure(INSUFFICIENT_BALANCE, available=available)
+    check_change(state, command.currency, -share_minor * count)
     shower = Shower(command.room, command.amount_minor, command.minutes, count)
     rows = _rows(state, command, context, share_minor, shower)
     fell = RainFell(

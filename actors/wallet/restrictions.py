@@ -10,6 +10,7 @@ from actors.decision import Context, Decision
 from actors.kind import Rule
 from actors.wallet import facts
 from actors.wallet.facts import RestrictionSet
+from actors.wallet.ledger import check_currency
 from actors.wallet.limits import (
     FOR_GOOD,
     UNLIMITED,
@@ -38,7 +39,6 @@ from protocol.errors import (
     SELF_EXCLUDED,
     STAKE_LIMIT_REACHED,
     TOO_MANY_CHANGES,
-    UNKNOWN_CURRENCY,
     Failure,
 )
 from protocol.money import CURRENCIES
@@ -180,8 +180,7 @@ def _unchanged(state: WalletState, context: Context) -> Decision:
 
 
 def _set(state: WalletState, command: SetLimit, context: Context) -> Decision:
-    if command.currency not in CURRENCIES:
-        raise Failure(UNKNOWN_CURRENCY, currency=command.currency)
+    check_currency(command.currency)
     kind, period, currency = command.kind.value, command.period.value, command.currency
     now_ms, amount_minor = context.now_ms, command.amount
     limit = (state.restrictions or UNRESTRICTED).limit(kind, period, currency, now_ms)

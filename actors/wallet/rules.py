@@ -8,19 +8,21 @@ from actors.kind import Kind, Rule
 from actors.wallet import facts, holds, legs, rain, restrictions, seeds
 from actors.wallet.commands import Adjust, SendTip
 from actors.wallet.facts import Entry
-from actors.wallet.ledger import balance_after, check_new, entry, updated
+from actors.wallet.ledger import (
+    balance_after,
+    check_change,
+    check_currency,
+    check_new,
+    entry,
+    updated,
+)
 from actors.wallet.state import WalletState, apply, restore, snapshot, version
-from protocol.bounds import MAX_MINOR
 from protocol.commands.wallet import BalanceOf, GetWallet, Moved, Wallet
 from protocol.errors import (
-    BALANCE_LIMIT,
-    INSUFFICIENT_BALANCE,
     REQUEST_MISMATCH,
     SELF_TRANSFER,
-    UNKNOWN_CURRENCY,
     Failure,
 )
-from protocol.money import CURRENCIES
 
 WALLET = legs.WALLET
 
@@ -34,19 +36,6 @@ def _moved(made: Entry) -> Moved:
     )
 
 
-def _check_currency(currency: str) -> None:
-    if currency not in CURRENCIES:
-        raise Failure(UNKNOWN_CURRENCY, currency=currency)
-
-
-def _check_change(state: WalletState, currency: str, delta_minor: int) -> None:
-    available = state.balance(currency).available
-    if available + delta_minor < 0:
-        raise Failure(INSUFFICIENT_BALANCE, available=available)
-    if available + delta_minor > MAX_MINOR:
-        raise Failure(BALANCE_LIMIT, most=MAX_MINOR)
-
-
 def _get(state: WalletState, _command: GetWallet, _context: Context) -> Decision:
     balances = [
         BalanceOf(currency=code, available=held.available, held=held.held, seq=state.seq)
@@ -57,13 +46,13 @@ def _get(state: WalletState, _command: GetWallet, _context: Context) -> Decision
 
 def _adjust(state: WalletState, command: Adjust, context: Context) -> Decision:
     check_new(state, command.request_id)
-    _check_currency(command.currency)
+    check_currency(command.currency)
     delta_minor = command.amount_minor
     if command.kind == facts.WITHDRAWAL:
         delta_minor = -delta_minor
     elif command.kind == facts.DEPOSIT:
         restrictions.check_deposit(state, context, command.currency, delta_minor)
-    _check_change(state, command.currency, delta_minor)
+    check_change(state, command.currency, delta_minor)
     opened = seeds.opening(state, context)
     made = entry(
         state,
@@ -83,10 +72,10 @@ def _replay_adjust(command: Adjust, made: Entry) -> Moved:
 
 def _send_tip(state: WalletState, command: SendTip, context: Context) -> Decision:
     check_new(state, command.request_id)
-    _check_currency(command.currency)
+    check_currency(command.currency)
     if command.to == state.wallet_id:
         raise Failure(SELF_TRANSFER)
-    _check_change(state, command.currency, -command.amount_minor)
+    check_change(state, command.currency, -command.amount_minor)
     made = entry(
         state,
         context,

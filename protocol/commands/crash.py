@@ -344,6 +344,11 @@ def round_id(table: int, number: int) -> str:
     return f"{table}-{number}"
 
 
+def room_of(table: int) -> str:
+    """The room of those who watch a table."""
+    return f"crash:{table}"
+
+
 def parse_round_id(text: str) -> tuple[int, int]:
     """The table and the number of a RoundId."""
     table, _, number = text.partition("-")

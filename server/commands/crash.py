@@ -2,13 +2,13 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import asyncpg
 
 from actors.crash.commands import AskBet, CashOut, Join, Leave, ReadTable, StakeCrash
 from actors.crash.facts import RoundEntry
-from actors.crash.rules import CRASH
+from actors.crash.rules import CRASH, joined
 from actors.crash.table import Table
 from actors.runtime.node import Node
 from actors.wallet.rules import WALLET
@@ -16,7 +16,6 @@ from protocol.commands.crash import (
     BetCrash,
     CancelCrash,
     CashOutCrash,
-    CrashBet,
     GetCrash,
     GetRounds,
     GetTables,
@@ -27,17 +26,14 @@ from protocol.commands.crash import (
     WatchCrash,
     Watching,
     parse_round_id,
-    round_id,
+    room_of,
 )
 from protocol.errors import ERRORS, MALFORMED, OVERLOADED, UNKNOWN_TABLE, Failure
-from protocol.ids import bet_id
 from server.caller import Caller
 from server.reply import Answer
 from server.router import Handler
 from server.work import Work
 from storage.queries.rounds import rounds
-
-ROOM: Final = "crash:{}"
 
 FindTaken = Callable[[Join], Awaitable[RoundEntry | None]]
 """The row by which a table took a bet or sent it back, where it has done either."""
@@ -103,16 +99,7 @@ class CrashCommands:
             raise Failure(OVERLOADED, retry_after_ms=1_000)
         if row.reason is not None:
             raise Failure(ERRORS[row.reason])
-        answer.resolve(
-            CrashBet(
-                round_id=round_id(row.table, row.round),
-                bet_id=bet_id(join.wallet_id, join.hold),
-                stake=join.stake_minor,
-                currency=join.currency,
-                auto_cashout=join.auto_cashout,
-                at_ms=row.at_ms,
-            )
-        )
+        answer.resolve(joined(join, row.at_ms))
 
     def _cancel(self, caller: Caller, command: CancelCrash, answer: Answer) -> None:
         table, number = parse_round_id(command.round_id)
@@ -136,7 +123,7 @@ class CrashCommands:
             return
         try:
             # Before the state is read: what happens meanwhile is told as an event.
-            caller.socket.join(ROOM.format(command.table))
+            caller.socket.join(room_of(command.table))
         except Failure as failure:
             answer.reject(failure)
             return
@@ -144,7 +131,7 @@ class CrashCommands:
 
     def _unwatch(self, caller: Caller, command: UnwatchCrash, answer: Answer) -> None:
         if caller.socket is not None:
-            caller.socket.leave(ROOM.format(command.table))
+            caller.socket.leave(room_of(command.table))
         answer.resolve(Watching(table=command.table, watching=False))
 
     async def _list(self, _caller: Caller, _command: GetTables) -> Tables:

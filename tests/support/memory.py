@@ -272,7 +272,7 @@ class MemoryTables:
             for row in before
             if row.kind in (JOINED, RETURNED)
         ]
-        begun = Begun(seq - 1, number - 1, (0, 0), past[: -MAX_PAST - 1 : -1], taken[-MAX_TAKEN:])
+        begun = Begun(seq - 1, number - 1, past[: -MAX_PAST - 1 : -1], taken[-MAX_TAKEN:])
         after = [row for row in rows if row.seq >= seq]
         facts = [ChainsRead(self._chains(table)), *after]
         return Stored(msgspec.msgpack.encode(begun), seq - 1, facts)
