@@ -157,13 +157,27 @@ EVICTED = _kind(
     "The wallet was read again from storage. Try again with the same request id.",
     temporary=True,
 )
+MOVING = _kind(
+    9005,
+    "moving",
+    503,
+    "This is moving from one server to another. Nothing was done: try again.",
+    temporary=True,
+)
+UNREACHABLE = _kind(
+    9006,
+    "unreachable",
+    503,
+    "The server that keeps this did not answer in time. Try again with the same request id.",
+    temporary=True,
+)
 
 
 class Failure(Exception):  # noqa: N818 - it is a rejection or a fault, the kind says which
     """A numbered error on its way to the caller: a kind, and details for a program to read.
 
-    Meaning: nothing was changed, unless the kind is `storage_unavailable`, whose outcome is
-    unknown until the same request id is sent again.
+    Meaning: nothing was changed, unless the kind is `storage_unavailable` or `unreachable`, whose
+    outcome is unknown until the same request id is sent again.
     """
 
     __slots__ = ("details", "kind")

@@ -206,8 +206,27 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         None,
         validation_alias="REDIS_URL",
-        description="Not used yet: reserved for the Redis that several nodes will meet over. One"
-        " node runs without it, and whatever is set here changes nothing.",
+        description="The Redis, 6 or newer, that several nodes on one database meet over. Without"
+        " it a node is alone: a second one on its database stands by.",
+    )
+    cluster_name: str = Field(
+        "pitboss",
+        pattern="^[a-z0-9-]{1,32}$",
+        description="Nodes of one name that share a Redis are one cluster; it begins the names of"
+        " all that they keep there.",
+    )
+    node_name: str | None = Field(
+        None,
+        pattern="^[A-Za-z0-9._-]{1,64}$",
+        description="What operators know this node by. Unless set, its host and process id.",
+    )
+    cluster_host: str = Field(
+        "127.0.0.1",
+        description="Address where other nodes reach this one, for sessions that come to the wrong"
+        " node; on several machines, one of their private network, or `0.0.0.0`.",
+    )
+    cluster_port: int = Field(
+        0, ge=0, le=65_535, description="Port for the same; 0 takes a free one."
     )
     jwt_secret: SecretStr | None = Field(
         None,

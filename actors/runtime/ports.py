@@ -1,13 +1,14 @@
 """What the runtime needs of the world, and what it hands over: storage implements these."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 from actors.decision import Announcement, Decision, Message
 from actors.kind import Kind
 from actors.runtime.actor import Actor
-from protocol.errors import Failure
+from actors.runtime.membership import Member
+from protocol.errors import STORAGE_UNAVAILABLE, Failure
 
 
 class Reply(Protocol):
@@ -68,6 +69,126 @@ class Placement(Protocol):
 
     def lane_of(self, shard: int) -> Lane:
         """The lane of a shard."""
+
+    def owns(self, shard: int) -> bool:
+        """Whether the shard is ours and can be written."""
+
+
+class Elsewhere(Protocol):
+    """The way to actors whose shard is not ours."""
+
+    def send(self, shard: int, kind: str, key: int, command: Any, reply: Reply) -> None:
+        """Take a command to its actor's owner. Never raises: a refusal goes to `reply` too."""
+
+
+class Shards(Protocol):
+    """The shards of this process as its keeper moves them."""
+
+    @property
+    def owned(self) -> Collection[int]:
+        """Those that are ours now."""
+
+    @property
+    def able(self) -> bool:
+        """Whether every lane has its connection, so that any shard could be ours."""
+
+    def give_up(self, shards: Collection[int]) -> None:
+        """They are ours no more from here on, though their locks are still held."""
+
+    async def release(self, shards: Collection[int]) -> None:
+        """Free the locks of shards that were given up, once what is queued for them is committed.
+
+        Raises Unreachable where a lane loses its connection meanwhile, which frees them too.
+        """
+
+    async def claim(self, shards: Collection[int]) -> set[int]:
+        """Try to lock these, between batches; those won are ours. None: each lane is only asked.
+
+        Raises Unreachable where a lane has no connection, or loses it.
+        """
+
+
+class Holder(NamedTuple):
+    """Who holds a shard's lock: a member's connection, as PostgreSQL knows it."""
+
+    member: str
+    pid: int
+    started: Any
+
+
+class Locks(Protocol):
+    """The locks of shards, seen from outside. Everything raises Unreachable."""
+
+    async def holders(self, shards: Collection[int]) -> dict[int, Holder]:
+        """Who holds the locks of these shards; free ones are absent."""
+
+    async def end(self, holder: Holder) -> None:
+        """End a holder's connection, unless it has ended already."""
+
+
+class Registry(Protocol):
+    """Where members announce themselves, for as long as they go on doing it."""
+
+    async def announce(self, mine: Member) -> Sequence[Member]:
+        """Announce oneself, and see everybody who does. Raises Unreachable."""
+
+    async def withdraw(self, member: str) -> None:
+        """Be gone at once. Raises Unreachable."""
+
+
+class Ears(Protocol):
+    """Who hears what is said on the bus. Nothing here may raise."""
+
+    def heard(self, frame: bytes) -> None:
+        """Somebody said it to this member, or to all."""
+
+    def heard_room(self, room: str, frame: bytes) -> None:
+        """Somebody said it to a room that this member has subscribed to."""
+
+    def joined(self) -> None:
+        """Connected, all subscriptions in force. What was said before is missed."""
+
+    def parted(self) -> None:
+        """The connection is lost."""
+
+
+class Bus(Protocol):
+    """Frames between members: in order from one to another, at most once, never stored."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether frames can be sent and heard."""
+
+    def bind(self, ears: Ears) -> None:
+        """Say who hears."""
+
+    def post(self, member: str, frame: bytes) -> bool:
+        """Say it to one member. False: it was certainly not sent, and will not be."""
+
+    def post_all(self, frame: bytes) -> bool:
+        """Say it to all other members."""
+
+    def publish(self, room: str, frame: bytes) -> bool:
+        """Say it to all other members that have subscribed to a room."""
+
+    def subscribe(self, room: str) -> None:
+        """Hear a room, in force before anything that is sent later. Kept over lost connections."""
+
+    def unsubscribe(self, room: str) -> None:
+        """Hear a room no more."""
+
+
+class Unreachable(Exception):  # noqa: N818 - named for what it is
+    """PostgreSQL or Redis cannot be reached now, or not in time."""
+
+
+class Nowhere:
+    """The way elsewhere of a process that is alone: there is none."""
+
+    def send(self, shard: int, kind: str, key: int, command: Any, reply: Reply) -> None:
+        """Refuse the command for now: the shard's lane has to be won first."""
+        del shard, kind, key, command
+        reply.reject(Failure(STORAGE_UNAVAILABLE))
 
 
 class Stored(NamedTuple):
