@@ -162,6 +162,8 @@ class Pitboss:
 
     def __init__(self, settings: Settings, dsn: str, pools: Pools) -> None:
         self.settings = settings
+        # Whether other processes listen on the same port. Set before the start.
+        self.shares_port = False
         self.registry = CollectorRegistry()
         self._people = pools.people
         self.storage = _storage(settings, pools, dsn, Commits(self.registry))
@@ -282,7 +284,9 @@ class Pitboss:
         server = self._runner.server
         assert server is not None
         self._listener = Listener(self.sockets.engine, server)
-        return await self._listener.listen(self.settings.host, self.settings.port)
+        return await self._listener.listen(
+            self.settings.host, self.settings.port, shared=self.shares_port
+        )
 
     def _start_jobs(self) -> None:
         jobs, settings = self.jobs, self.settings

@@ -75,11 +75,17 @@ class Listener:
         # Connections whose first request has come, each once, so that `places` bounds them.
         self.asking: Slices[Arrival] = Slices(lambda arrival: arrival.read_request())
 
-    async def listen(self, host: str, port: int) -> int:
-        """Listen on an address; port 0 takes a free one. The port, as it is."""
+    async def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+        """Listen on an address; port 0 takes a free one. The port, as it is.
+
+        With `shared`, other processes of this user may listen there too, and the kernel gives each
+        connection to one of them.
+        """
         loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        listening = socket.create_server(
+            (host, port), family=family, backlog=_BACKLOG, reuse_port=shared
+        )
         # Every accepted connection inherits it.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
         bound_port = cast(int, listening.getsockname()[1])
