@@ -2,22 +2,26 @@
 
 A lane is one ordered way into PostgreSQL with its own connection, which also holds the advisory
 locks of the lane's shards: losing the right to write and losing the ability to write are one event.
+A process that is alone holds all shards or none. In a cluster they move: a lane then takes locks,
+and frees them, between two batches.
 """
 
 import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from itertools import pairwise
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 from zlib import crc32
 
 from actors.decision import Decision, Message
 from actors.runtime.ports import Lane as LanePort
-from actors.runtime.ports import Write
+from actors.runtime.ports import Unreachable, Write
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 # Decisions that wait for a commit. One turn of the loop may bring thousands after a pause, and five
 # batches take half a second: what waits longer is better asked again. Above it commands are
@@ -38,6 +42,9 @@ ENOUGH: Final = 64
 MAX_REFUSALS: Final = 8
 # Looks at a batch before it is given up as lost, spread over the commit's time-out.
 LOOKS: Final = 10
+# Claims and releases that wait for a lane. Whoever moves shards asks for one thing after the other;
+# more than this is a fault of theirs, and refused as if the lane had no connection.
+MAX_ERRANDS: Final = 16
 # Tries of a batch that failed for a passing reason, and the pause before each, in seconds.
 RETRY_PAUSES_S: Final = (0.005, 0.02, 0.08)
 # Pauses between tries to connect or to win the locks, in seconds; the last one repeats.
@@ -75,10 +82,19 @@ Posted = tuple[Message, int]
 
 
 class Writer(Protocol):
-    """One connection that owns its lane's shards and writes batches."""
+    """One connection that holds the locks of shards and writes batches: one thing at a time."""
 
     async def write(self, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
         """Commit all of it in one transaction. Raises Refused, Transient or Lost."""
+
+    async def claim(self, shards: Collection[int]) -> set[int]:
+        """Lock those that nobody else has, and return those it holds now. None: a sign of life.
+
+        Raises Lost; or NotOurs, if locks are not held by this connection.
+        """
+
+    async def release(self, shards: Collection[int]) -> None:
+        """Unlock these; those it does not hold do not matter. Raises Lost."""
 
     def lost(self) -> Awaitable[None]:
         """Completes when the connection ends by itself."""
@@ -104,11 +120,25 @@ class Listener(Protocol):
 
 
 Connect = Callable[[int, Sequence[int]], Awaitable[Writer]]
-"""Opens a lane's connection and wins the locks of its shards; raises until both are done."""
+"""Opens a lane's connection and wins the locks of these shards; raises until both are done."""
+
+
+class _Errand:
+    """A claim or a release that a lane does between two batches."""
+
+    __slots__ = ("done", "releases", "shards")
+
+    def __init__(self, shards: Collection[int], *, releases: bool) -> None:
+        self.shards = frozenset(shards)
+        self.releases = releases
+        self.done: asyncio.Future[set[int]] = asyncio.get_running_loop().create_future()
 
 
 class Lane:
-    """A queue of writes and the one connection that commits them, batch by batch."""
+    """A queue of writes and the one connection that commits them, batch by batch.
+
+    Where shards are `moving`, the connection wins none of them by itself: `claim` does.
+    """
 
     def __init__(
         self,
@@ -118,10 +148,15 @@ class Lane:
         listener: Listener | None,
         commit_timeout_s: float,
         observe: Callable[[int, float], None],
+        *,
+        moving: bool = False,
     ) -> None:
         self.number = number
         self.shards = shards
+        self.moving = moving
         self.open = False
+        self.held: set[int] = set()
+        """The shards that are ours: their locks are held, and they have not been given up."""
         self._connect = connect
         if listener is not None:
             self._listener = listener
@@ -129,6 +164,7 @@ class Lane:
         self._observe = observe
         self._queue: deque[Write] = deque()
         self._batch: Sequence[Write] = ()
+        self._errands: deque[_Errand] = deque()
         # When the last batch was begun, in the loop's time, and how many writes it had.
         self._last_began_s = 0.0
         self._last_size = 0
@@ -164,8 +200,36 @@ class Lane:
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
+    def give_up(self, shards: Collection[int]) -> None:
+        """They are ours no more from here on, though their locks are still held."""
+        self.held.difference_update(shards)
+
+    async def claim(self, shards: Collection[int]) -> set[int]:
+        """Try to lock these of the lane's shards: those won are held. None: a sign of life.
+
+        Raises Unreachable without a connection, or where it is lost meanwhile. What was asked is
+        done even if nobody waits for it any more.
+        """
+        return await self._ask(_Errand(shards, releases=False))
+
+    async def release(self, shards: Collection[int]) -> None:
+        """Free the locks of shards that were given up, once what is queued for them is committed.
+
+        Raises Unreachable where the connection is lost, which frees them too.
+        """
+        await self._ask(_Errand(shards, releases=True))
+
+    async def _ask(self, errand: _Errand) -> set[int]:
+        if not self.open or self._closing:
+            raise Unreachable(f"lane {self.number} has no connection")
+        if len(self._errands) >= MAX_ERRANDS:
+            raise Unreachable(f"too much is asked of lane {self.number} at once")
+        self._errands.append(errand)
+        self._rouse()
+        return await errand.done
+
     async def wait_open(self) -> None:
-        """Until the lane's shards are ours."""
+        """Until the lane has its connection, and its shards unless they are moving."""
         await self._opened.wait()
 
     def follow(self, leader: "Lane") -> None:
@@ -185,10 +249,10 @@ class Lane:
 
     async def connect(self) -> Writer:
         """Win the shards, if nobody has them. Raises NotOurs, or what connecting raises."""
-        return await self._connect(self.number, self.shards)
+        return await self._connect(self.number, () if self.moving else self.shards)
 
     async def run(self, writer: Writer | None = None) -> None:
-        """Own the shards and write batches until closed; after a loss, win them again.
+        """Own the shards and write batches until closed; after a loss, connect and win them again.
 
         `writer` is one that owns them already.
         """
@@ -201,7 +265,7 @@ class Lane:
             try:
                 await self._write_until_closed(writer)
                 flushed = True
-            except Lost as lost:
+            except (Lost, NotOurs) as lost:
                 log.warning("lane %d lost its connection: %s", self.number, lost)
             except Exception:
                 # A fault of ours: nothing is known of the batch, so it is a loss like any other.
@@ -217,9 +281,11 @@ class Lane:
 
     def _own(self) -> None:
         self._rival_since_s = None
+        if not self.moving:
+            self.held.update(self.shards)
         self.open = True
         self._opened.set()
-        log.info("lane %d owns %d shards", self.number, len(self.shards))
+        log.info("lane %d is connected and owns %d shards", self.number, len(self.held))
 
     def close(self) -> None:
         """Write what is queued, then end `run`. Nothing may be appended afterwards."""
@@ -228,11 +294,16 @@ class Lane:
 
     def _abandon(self) -> None:
         self.open = False
+        self.held.clear()
         self._opened.clear()
         unsettled = [*self._batch, *self._queue]
         self._batch = ()
         self._queue.clear()
         self._listener.lost(self, unsettled)
+        for errand in self._errands:
+            if not errand.done.done():
+                errand.done.set_exception(Unreachable(f"lane {self.number} has no connection"))
+        self._errands.clear()
 
     async def _acquire(self) -> Writer | None:
         tries = 0
@@ -263,20 +334,43 @@ class Lane:
         watch = asyncio.ensure_future(self._watch())
         try:
             while True:
-                if not self._queue:
-                    if self._closing:
-                        return
-                    if lost.done():
-                        raise Lost("the connection ended while nothing was written")
+                if self._errands:
+                    await self._run_errand(writer)
+                if self._queue:
+                    await self._gather()
+                    await self._commit(writer)
+                    batch, self._batch = self._batch, ()
+                    self._listener.committed(batch)
+                elif self._closing:
+                    return
+                elif lost.done():
+                    raise Lost("the connection ended while nothing was written")
+                elif not self._errands:
                     await self._sleep()
-                    continue
-                await self._gather()
-                await self._commit(writer)
-                batch, self._batch = self._batch, ()
-                self._listener.committed(batch)
         finally:
             lost.cancel()
             watch.cancel()
+
+    async def _run_errand(self, writer: Writer) -> None:
+        """Do the first errand, unless it is a release that has to wait for writes in the queue.
+
+        One after the other, so that no claim overtakes a release of the same shard.
+        """
+        errand = self._errands[0]
+        shards, won = errand.shards, set[int]()
+        if errand.releases:
+            # Given up, so that nothing is queued for them any more. One that was claimed after it
+            # had been given up is given up once more.
+            self.held -= shards
+            if any(write.actor.shard in shards for write in self._queue):
+                return
+            await self._in_time(writer.release(shards))
+        else:
+            won = await self._in_time(writer.claim(shards))
+            self.held |= won
+        self._errands.popleft()
+        if not errand.done.done():
+            errand.done.set_result(won)
 
     async def _gather(self) -> None:
         """Make the next batch of what is queued, after a moment where more is about to come."""
@@ -294,7 +388,7 @@ class Lane:
         self._wake = None
 
     async def _watch(self) -> None:
-        """Give up a batch that storage does not take within the time-out.
+        """Give up a batch, or an errand, that storage does not do within the time-out.
 
         Time is counted in turns of this loop: while the loop itself is late, storage's answer may
         be waiting for it like everything else, and losing the lane would make a bad moment worse.
@@ -318,7 +412,7 @@ class Lane:
                 return
             began = time.perf_counter()
             try:
-                await self._write(writer, facts, messages)
+                await self._in_time(self._try(writer, facts, messages))
             except Refused as refused:
                 refusals += 1
                 self._refuse(refused if refusals < MAX_REFUSALS else Refused(None, str(refused)))
@@ -326,19 +420,18 @@ class Lane:
                 self._observe(len(facts), time.perf_counter() - began)
                 return
 
-    async def _write(
-        self, writer: Writer, facts: Sequence[Any], messages: Sequence[Posted]
-    ) -> None:
-        """Write, and again after passing trouble: all tries together within the time-out."""
+    async def _in_time(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """What `work` on the connection returns. Raises Lost after the time-out."""
         try:
             async with asyncio.timeout(None) as self._writing:
-                await self._try(writer, facts, messages)
+                return await work
         except TimeoutError as late:
-            raise Lost(f"not written within {self._commit_timeout_s} s") from late
+            raise Lost(f"not done within {self._commit_timeout_s} s") from late
         finally:
             self._writing = None
 
     async def _try(self, writer: Writer, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
+        """Write, and again after passing trouble."""
         for pause_s in (*RETRY_PAUSES_S, None):
             try:
                 await writer.write(facts, messages)
@@ -392,7 +485,9 @@ class Journal:
         assert len(self._by_shard) == shards, "every shard has exactly one lane"
         self._salt: dict[str, int] = {}
         for leader, lane in pairwise(lanes):
-            lane.follow(leader)
+            # Whose shards are moving owns any part of them, and connects each lane by itself.
+            if not lane.moving:
+                lane.follow(leader)
 
     def bind(self, listener: Listener) -> None:
         """Tell every lane who is told what became of its writes."""
@@ -428,8 +523,51 @@ class Journal:
 
     @property
     def open(self) -> bool:
-        """Whether every shard can be written."""
+        """Whether every lane has its connection; so every shard can be written, if none moves."""
         return all(lane.open for lane in self.lanes)
+
+    @property
+    def able(self) -> bool:
+        """Whether every lane has its connection, so that any shard could be ours."""
+        return self.open
+
+    @property
+    def owned(self) -> Collection[int]:
+        """The shards that are ours now."""
+        return frozenset().union(*(lane.held for lane in self.lanes))
+
+    def owns(self, shard: int) -> bool:
+        """Whether a shard is ours and can be written."""
+        return shard in self._by_shard[shard].held
+
+    def give_up(self, shards: Collection[int]) -> None:
+        """They are ours no more from here on, though their locks are still held."""
+        for lane in self.lanes:
+            lane.give_up(shards)
+
+    async def release(self, shards: Collection[int]) -> None:
+        """Free the locks of shards that were given up, once what is queued for them is committed.
+
+        Raises Unreachable where a lane loses its connection meanwhile, which frees them too.
+        """
+        parts = self._by_lane(shards)
+        await _all_done([lane.release(part) for lane, part in parts.items()])
+
+    async def claim(self, shards: Collection[int]) -> set[int]:
+        """Try to lock these, between batches; those won are ours. None: each lane is only asked.
+
+        Raises Unreachable where a lane has no connection, or loses it; what other lanes won by then
+        is in `owned` nonetheless.
+        """
+        parts = self._by_lane(shards) or {lane: set() for lane in self.lanes}
+        won = await _all_done([lane.claim(part) for lane, part in parts.items()])
+        return set().union(*won)
+
+    def _by_lane(self, shards: Collection[int]) -> dict[Lane, set[int]]:
+        parts: dict[Lane, set[int]] = {}
+        for shard in shards:
+            parts.setdefault(self._by_shard[shard], set()).add(shard)
+        return parts
 
     def shard_of(self, kind: str, key: int) -> int:
         """The shard that an actor hashes into; the same in every process and version."""
@@ -442,6 +580,15 @@ class Journal:
     def lane_of(self, shard: int) -> Lane:
         """The lane that writes a shard."""
         return self._by_shard[shard]
+
+
+async def _all_done(works: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
+    """What all of them return, once all have ended. Raises what the first that failed raised."""
+    done = await asyncio.gather(*works, return_exceptions=True)
+    for outcome in done:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return [outcome for outcome in done if not isinstance(outcome, BaseException)]
 
 
 def shards_of(lane: int, lanes: int, shards: int) -> list[int]:
