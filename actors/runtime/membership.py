@@ -29,6 +29,8 @@ class Member(msgspec.Struct, frozen=True, kw_only=True):
     able: bool = False
     """It has PostgreSQL, and could own any shard."""
     shards: str = "0"
+    revision: int = 0
+    """Grows whenever `shards` changes."""
     settings: str = ""
     """A digest of what has to be the same on every node."""
     actors: int = 0

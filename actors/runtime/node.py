@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +12,17 @@ from actors.runtime.actor import Actor
 from actors.runtime.alarms import Alarm, Alarms
 from actors.runtime.answer import reject, resolve
 from actors.runtime.hydration import Hydration
-from actors.runtime.ports import Lane, Placement, Publisher, Reply, Store, Witness, Write
+from actors.runtime.ports import (
+    Elsewhere,
+    Lane,
+    Nowhere,
+    Placement,
+    Publisher,
+    Reply,
+    Store,
+    Witness,
+    Write,
+)
 from actors.runtime.post import Post
 from protocol.bounds import MAX_INBOX
 from protocol.errors import (
@@ -61,6 +71,7 @@ class Node:
         max_live: int,
         hydrate_timeout_s: float,
         witness: Witness | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.kinds: Mapping[str, Kind] = {kind.name: kind for kind in kinds}
         self._live: dict[str, dict[int, Actor]] = {name: {} for name in self.kinds}
@@ -68,6 +79,7 @@ class Node:
         self._store = store
         self._publisher = publisher
         self._witness = witness
+        self._elsewhere = elsewhere or Nowhere()
         self._clock = clock
         self._context = Context(0, entropy)
         # Live actors are memory: about 2 KB for a wallet, up to 100 KB for one that remembers all
@@ -107,15 +119,29 @@ class Node:
             return
         actor = self._live[kind].get(key)
         if actor is None:
-            try:
-                actor = self._awaken(kind, key)
-            except Failure as failure:
-                reject(reply, failure)
+            actor = self._found(kind, key, command, reply)
+            if actor is None:
                 return
         if actor.inbox is None:
             self._run(actor, command, reply, False)
         else:
             self._wait(actor, command, reply, False)
+
+    def owns(self, kind: str, key: int) -> bool:
+        """Whether an actor's shard is ours, whether it is live or not."""
+        return self._placement.owns(self._placement.shard_of(kind, key))
+
+    def _found(self, kind: str, key: int, command: Any, reply: Reply) -> Actor | None:
+        """An actor that is not live, on its way; None if the command is elsewhere's, or refused."""
+        shard = self._placement.shard_of(kind, key)
+        if not self._placement.owns(shard):
+            self._elsewhere.send(shard, kind, key, command, reply)
+            return None
+        try:
+            return self._awaken(kind, key, shard)
+        except Failure as failure:
+            reject(reply, failure)
+            return None
 
     def _wait(self, actor: Actor, command: Any, reply: Reply, retried: bool) -> None:
         if len(actor.queue) >= MAX_INBOX:
@@ -123,13 +149,10 @@ class Node:
         else:
             actor.queue.append((command, reply, retried))
 
-    def _awaken(self, kind: str, key: int) -> Actor:
+    def _awaken(self, kind: str, key: int, shard: int) -> Actor:
         if self._draining:
             raise Failure(DRAINING)
-        shard = self._placement.shard_of(kind, key)
         lane = self._placement.lane_of(shard)
-        if not lane.open:
-            raise Failure(STORAGE_UNAVAILABLE)
         if self.live >= self._max_live and not self.passivate(0, MAKE_ROOM):
             raise Failure(OVERLOADED, retry_after_ms=1_000)
         actor = Actor(self.kinds[kind], key, shard, lane, self._clock())
@@ -333,10 +356,9 @@ class Node:
         if retried:
             reject(reply, Failure(EVICTED))
             return
-        try:
-            actor = self._live[old.kind.name].get(old.key) or self._awaken(old.kind.name, old.key)
-        except Failure as failure:
-            reject(reply, failure)
+        kind, key = old.kind.name, old.key
+        actor = self._live[kind].get(key) or self._found(kind, key, command, reply)
+        if actor is None:
             return
         actor.suspect_until_ms = self._clock() + SUSPECT_MS
         self._wait(actor, command, reply, True)
@@ -349,6 +371,36 @@ class Node:
                 self._reject_inbox(actor)
         for write in writes:
             reject(write.reply, Failure(STORAGE_UNAVAILABLE))
+
+    def leave(self, shards: Collection[int]) -> list[Actor]:
+        """Let all actors of shards go that are ours no more; what waits for them goes elsewhere.
+
+        What they have decided is still committed, and answered. They are for `left`, after that.
+        """
+        leaving = [
+            actor
+            for actors in self._live.values()
+            for actor in actors.values()
+            if actor.shard in shards
+        ]
+        for actor in leaving:
+            self._evict(actor)
+        for actor in leaving:
+            waiting, actor.inbox = actor.inbox or (), deque()
+            for command, reply, _retried in waiting:
+                self._elsewhere.send(actor.shard, actor.kind.name, actor.key, command, reply)
+        return leaving
+
+    def left(self, actors: Sequence[Actor]) -> Iterator[None]:
+        """Keep snapshots of actors that have left, where all they decided is committed.
+
+        Stops for its caller to pause after every PUT_AWAY_TOGETHER.
+        """
+        for count, actor in enumerate(actors, 1):
+            if actor.state is not None and actor.pending == 0:
+                self._keep(actor)
+            if count % PUT_AWAY_TOGETHER == 0:
+                yield
 
     def _evict(self, actor: Actor) -> None:
         actor.gone = True
@@ -400,12 +452,15 @@ class Node:
     def _put_away(self, actor: Actor) -> bool:
         if actor.gone or not actor.idle:
             return False
+        self._keep(actor)
+        self._evict(actor)
+        return True
+
+    def _keep(self, actor: Actor) -> None:
         version = actor.kind.version(actor.state)
         if version > actor.snapshot_version:
             snapshot = actor.kind.snapshot(actor.state)
             self._store.put_snapshot(actor.kind, actor.key, version, snapshot)
-        self._evict(actor)
-        return True
 
     def _ring(self, actor: Actor) -> None:
         if not actor.gone:

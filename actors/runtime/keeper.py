@@ -1,0 +1,299 @@
+"""Keeps a member where it belongs: announced, owner of the shards that should be its, and no others.
+
+Two loops: one announces and looks, and must never wait for the other, which moves shards.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection
+from typing import Final, NamedTuple
+
+import msgspec
+
+from actors.runtime.exchange import Exchange
+from actors.runtime.membership import ANNOUNCE_S, Member, Membership, bits_of, shards_of_bits
+from actors.runtime.node import Node
+from actors.runtime.ports import Holder, Locks, Registry, Shards, Unreachable
+from actors.runtime.routes import Routes
+
+log = logging.getLogger(__name__)
+
+# How often shards are tried again that should be ours and are another's still. A planned hand-over
+# says so, and need not wait for it.
+CLAIM_S: Final = 0.1
+# How often a lane is asked whether its connection lives, when there is nothing to claim.
+PING_S: Final = 0.5
+# How often a drain looks whether everything is handed over.
+DRAIN_LOOK_S: Final = 0.01
+# Connections of silent members that are ended at a time.
+MAX_ENDED: Final = 16
+
+
+class Load(NamedTuple):
+    """What a member carries, for operators to see."""
+
+    actors: int = 0
+    connections: int = 0
+    lag_ms: float = 0.0
+    bets: float = 0.0
+
+
+class Owned(msgspec.Struct, frozen=True, array_like=True):
+    """A member's own words on what it owns, said when that changes."""
+
+    revision: int
+    shards: str
+
+
+_decode_owned = msgspec.msgpack.Decoder(Owned).decode
+
+
+class Keeper:
+    """One member's place in the cluster.
+
+    `me` is what it announces, but for what changes; `claimed` is told of shards that are ours now,
+    so that what lives in them is woken.
+    """
+
+    def __init__(
+        self,
+        me: Member,
+        membership: Membership,
+        shards: Shards,
+        locks: Locks,
+        registry: Registry,
+        exchange: Exchange,
+        routes: Routes,
+        node: Node,
+        load: Callable[[], Load],
+        claimed: Callable[[Collection[int]], None],
+    ) -> None:
+        self.membership = membership
+        self._me = me
+        self._shards = shards
+        self._locks = locks
+        self._registry = registry
+        self._exchange = exchange
+        self._routes = routes
+        self._node = node
+        self._load = load
+        self._claimed = claimed
+        self._draining = False
+        self._revision = 0
+        self._owned: frozenset[int] = frozenset()
+        # What was ours or should have been while Redis was in sight: it may be won back without.
+        self._last_wanted: frozenset[int] = frozenset()
+        self._reachable = True
+        self._warned: set[str] = set()
+        self._announce = asyncio.Event()
+        self._place = asyncio.Event()
+        self._pinged_s = float("-inf")
+        self.counts: Counter[str] = Counter()
+        """Shards claimed and handed over, and connections of silent members that were ended."""
+        exchange.listen("owners", self._heard_owners)
+        exchange.on_joined(self.rouse)
+
+    @property
+    def draining(self) -> bool:
+        """Whether this member hands everything over."""
+        return self._draining
+
+    @property
+    def wanted(self) -> set[int]:
+        """The shards that should be ours, by what was seen last."""
+        return self.membership.wanted()
+
+    def rouse(self) -> None:
+        """Announce and look now."""
+        self._announce.set()
+        self._place.set()
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        async with asyncio.TaskGroup() as loops:
+            loops.create_task(self._keep_announced())
+            loops.create_task(self._keep_placed())
+
+    # Announcing and looking.
+
+    async def _keep_announced(self) -> None:
+        while True:
+            self._announce.clear()
+            await self._look()
+            await _wait(self._announce, ANNOUNCE_S)
+
+    def announcement(self) -> Member:
+        """What this member says of itself now."""
+        load = self._load()
+        return msgspec.structs.replace(
+            self._me,
+            draining=self._draining,
+            able=self._shards.able,
+            shards=bits_of(self._owned),
+            revision=self._revision,
+            actors=load.actors,
+            connections=load.connections,
+            lag_ms=load.lag_ms,
+            bets=load.bets,
+        )
+
+    async def _look(self) -> None:
+        self._note_changes()
+        try:
+            seen = await self._registry.announce(self.announcement())
+        except Unreachable as error:
+            if self._reachable:
+                log.warning("Redis is out of sight, so no shards are taken over: %s", error)
+            self._reachable = False
+            return
+        if not self._reachable:
+            log.info("Redis is in sight again")
+        self._reachable = True
+        before = self.membership.members.keys()
+        self.membership.saw(seen)
+        for member in before - self.membership.members.keys():
+            log.warning("member %s is not seen any more", member)
+            self._routes.gone(member)
+        for one in seen:
+            if one.id != self._me.id:
+                self._take_in(one, new=one.id not in before)
+        self._place.set()
+
+    def _take_in(self, one: Member, *, new: bool) -> None:
+        if new:
+            log.info("member %s (%s) is seen", one.id, one.name)
+        if one.settings != self._me.settings and one.id not in self._warned:
+            self._warned.add(one.id)
+            log.error("member %s has other crash tables or limits: its settings differ", one.name)
+        self._routes.learn(one.id, one.revision, shards_of_bits(one.shards))
+
+    def _heard_owners(self, sender: str, body: msgspec.Raw) -> None:
+        owned = _decode_owned(body)
+        self._routes.learn(sender, owned.revision, shards_of_bits(owned.shards))
+        self._place.set()
+
+    # Moving shards.
+
+    async def _keep_placed(self) -> None:
+        while True:
+            self._place.clear()
+            try:
+                await self._put_in_place()
+            except Unreachable as error:
+                log.info("shards wait for PostgreSQL: %s", error)
+            self._note_changes()
+            await _wait(self._place, CLAIM_S)
+
+    async def _put_in_place(self) -> None:
+        owned = frozenset(self._shards.owned)
+        self._note_changes()
+        if self.membership.sighted:
+            place = self.membership.place()
+            leaving = {shard for shard in owned if place[shard] not in (None, self._me.id)}
+            if leaving:
+                await self._hand_over(leaving)
+            self._last_wanted = frozenset(self.membership.wanted())
+        missing = self._last_wanted - owned
+        if missing:
+            await self._claim(missing)
+        else:
+            await self._ping()
+
+    async def _hand_over(self, leaving: set[int]) -> None:
+        """Take no more commands for shards, commit what was decided, and free their locks."""
+        self._shards.give_up(leaving)
+        actors = self._node.leave(leaving)
+        self._note_changes()
+        try:
+            await self._shards.release(leaving)
+        finally:
+            self.counts["handed_over"] += len(leaving)
+            # Whoever tried too early tries again by this.
+            self._say_owned()
+        for _few in self._node.left(actors):
+            await asyncio.sleep(0)
+
+    async def _claim(self, missing: frozenset[int]) -> None:
+        won = await self._shards.claim(missing)
+        if won:
+            self.counts["claimed"] += len(won)
+            log.info("claimed %d shards", len(won))
+            self._note_changes()
+            self._claimed(won)
+        stuck = missing - won
+        if stuck and self.membership.sighted:
+            await self._end_silent(stuck)
+
+    async def _end_silent(self, stuck: Collection[int]) -> None:
+        """End the connections of members that hold locks and have been silent for too long."""
+        holders = await self._locks.holders(stuck)
+        silent: dict[Holder, None] = {}
+        for shard, holder in holders.items():
+            # Whoever is alone on this database, without Redis, was never heard and is not silent.
+            if holder.member and self.membership.may_end(holder.member, shard):
+                silent[holder] = None
+        for holder in list(silent)[:MAX_ENDED]:
+            log.warning(
+                "member %s is silent: its connection %d is ended", holder.member, holder.pid
+            )
+            self.counts["ended"] += 1
+            await self._locks.end(holder)
+            self._place.set()
+
+    async def _ping(self) -> None:
+        """Find out whether the lanes' connections live, which say nothing when they are cut."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._pinged_s >= PING_S:
+            self._pinged_s = now_s
+            await self._shards.claim(())
+
+    def _note_changes(self) -> None:
+        """Tell everybody when what is ours has changed, a lost lane's shards included."""
+        owned = frozenset(self._shards.owned)
+        if owned == self._owned:
+            return
+        self._owned = owned
+        self._revision += 1
+        self._routes.learn(self._me.id, self._revision, owned)
+        self._say_owned()
+        self._announce.set()
+
+    def _say_owned(self) -> None:
+        self._exchange.say_all("owners", Owned(self._revision, bits_of(self._owned)))
+
+    # The end.
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Hand everything over, if there is anybody to take it. Whether it was in time."""
+        self._draining = True
+        self.rouse()
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + timeout_s
+        while loop.time() < until_s:
+            told = self.membership.members.get(self._me.id)
+            heirs = set(self.membership.eligible()) - {self._me.id}
+            if told is not None and told.draining and (not heirs or not self._shards.owned):
+                return not self._shards.owned
+            if not self.membership.sighted:
+                return False
+            await asyncio.sleep(DRAIN_LOOK_S)
+        return False
+
+    async def withdraw(self) -> None:
+        """Be seen no more."""
+        try:
+            await self._registry.withdraw(self._me.id)
+        except Unreachable as error:
+            log.warning("this member could not take its announcement back: %s", error)
+
+
+async def _wait(event: asyncio.Event, limit_s: float) -> None:
+    """Until the event is set, or the time is up."""
+    if event.is_set():
+        return
+    try:
+        async with asyncio.timeout(limit_s):
+            await event.wait()
+    except TimeoutError:
+        return
