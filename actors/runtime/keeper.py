@@ -1,4 +1,4 @@
-"""Keeps a member where it belongs: announced, owner of the shards that should be its, and no others.
+"""Keeps a member where it belongs: announced, and the owner of the shards that should be its.
 
 Two loops: one announces and looks, and must never wait for the other, which moves shards.
 """
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 CLAIM_S: Final = 0.1
 # How often a lane is asked whether its connection lives, when there is nothing to claim.
 PING_S: Final = 0.5
+# How long a lane may be without its connection before that is announced: it mostly wins it back at
+# once, and shards should not move to and fro for that.
+UNABLE_S: Final = 1.0
 # How often a drain looks whether everything is handed over.
 DRAIN_LOOK_S: Final = 0.01
 # Connections of silent members that are ended at a time.
@@ -84,6 +87,7 @@ class Keeper:
         self._owned: frozenset[int] = frozenset()
         # What was ours or should have been while Redis was in sight: it may be won back without.
         self._last_wanted: frozenset[int] = frozenset()
+        self._able_s = float("-inf")
         self._reachable = True
         self._warned: set[str] = set()
         self._announce = asyncio.Event()
@@ -125,11 +129,13 @@ class Keeper:
 
     def announcement(self) -> Member:
         """What this member says of itself now."""
-        load = self._load()
+        load, now_s = self._load(), asyncio.get_running_loop().time()
+        if self._shards.able:
+            self._able_s = now_s
         return msgspec.structs.replace(
             self._me,
             draining=self._draining,
-            able=self._shards.able,
+            able=now_s - self._able_s <= UNABLE_S,
             shards=bits_of(self._owned),
             revision=self._revision,
             actors=load.actors,
@@ -152,7 +158,7 @@ class Keeper:
         self._reachable = True
         before = self.membership.members.keys()
         self.membership.saw(seen)
-        for member in before - self.membership.members.keys():
+        for member in before - self.membership.members.keys() - {self._me.id}:
             log.warning("member %s is not seen any more", member)
             self._routes.gone(member)
         for one in seen:
