@@ -23,7 +23,10 @@ TRIAL_LENGTH: Final = 100_000
 
 
 class Tables:
-    """The crash tables of this node. A table that is not here yet is read when it is woken."""
+    """The crash tables, as far as their shards are ours: every node knows all of them.
+
+    A table that is not here yet is read when it is woken.
+    """
 
     def __init__(self, node: Node, tables: dict[int, Table]) -> None:
         self._node = node
@@ -44,7 +47,8 @@ class Tables:
     def wake(self) -> None:
         """Tell every table to do what is due. One that has lost its lane comes back by this."""
         for number in self._tables:
-            self._node.send(CRASH, number, Wake(), _Woken(self._waiting, number))
+            if self._node.owns(CRASH, number):
+                self._node.send(CRASH, number, Wake(), _Woken(self._waiting, number))
 
     async def look_for_chains(self, store: CrashStore) -> None:
         """Let go of the tables that wait for a chain which is there by now: they are read with it.

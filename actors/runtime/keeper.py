@@ -108,6 +108,15 @@ class Keeper:
         """The shards that should be ours, by what was seen last."""
         return self.membership.wanted()
 
+    @property
+    def settled(self) -> bool:
+        """Whether the cluster is in sight, and everything is ours that should be."""
+        return self.membership.sighted and self.wanted <= frozenset(self._shards.owned)
+
+    def reached_at(self, address: str) -> None:
+        """Say where other members reach this one's sessions; before `run`."""
+        self._me = msgspec.structs.replace(self._me, address=address)
+
     def rouse(self) -> None:
         """Announce and look now."""
         self._announce.set()
