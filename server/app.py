@@ -5,6 +5,7 @@ import logging
 import random
 import secrets
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -21,6 +22,7 @@ from actors.kind import Rule
 from actors.limbo.rules import LIMBO
 from actors.mines.rules import mines_rules
 from actors.plinko.rules import PLINKO
+from actors.runtime.keeper import Load
 from actors.runtime.node import Node
 from actors.runtime.post import Post
 from actors.wallet.rules import WALLET, wallet_kind
@@ -36,6 +38,7 @@ from server.auth.passwords import Passwords
 from server.auth.service import Accounts
 from server.auth.tokens import Tokens
 from server.clock import Clock
+from server.cluster.cluster import Cluster, new_member_id
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
 from server.commands.crash import CrashCommands
@@ -134,9 +137,9 @@ class Storage:
     vault: Vault
 
 
-def _storage(settings: Settings, pools: Pools, dsn: str, commits: Commits) -> Storage:
+def _storage(settings: Settings, pools: Pools, dsn: str, commits: Commits, member: str) -> Storage:
     vault = Vault(settings.seed_key(), settings.previous_seed_key())
-    connector = Connector(dsn, tables(vault))
+    connector = Connector(dsn, tables(vault), member)
     count, shards = settings.journal_lanes, settings.shards
     lanes = [
         Lane(
@@ -149,12 +152,13 @@ def _storage(settings: Settings, pools: Pools, dsn: str, commits: Commits) -> St
         )
         for number in range(count)
     ]
-    outbox = PostgresOutbox(pools.runtime, range(shards))
+    journal = Journal(lanes, shards)
+    outbox = PostgresOutbox(pools.runtime, lambda: journal.owned)
     wallets = WalletStore(pools.runtime, vault)
     # What proves little is not for players: theirs are chains that somebody has published.
     crash = CrashStore(pools.runtime, vault, trials=settings.env != "production")
     store = Stores({WALLET: wallets, CRASH: crash})
-    return Storage(Journal(lanes, shards), wallets, crash, store, outbox, vault)
+    return Storage(journal, wallets, crash, store, outbox, vault)
 
 
 class Pitboss:
@@ -166,7 +170,14 @@ class Pitboss:
         self.shares_port = False
         self.registry = CollectorRegistry()
         self._people = pools.people
-        self.storage = _storage(settings, pools, dsn, Commits(self.registry))
+        # In a cluster; a node that is alone has no id.
+        member = new_member_id() if settings.redis_url else ""
+        self.storage = _storage(settings, pools, dsn, Commits(self.registry), member)
+        self.cluster: Cluster | None = None
+        if settings.redis_url is not None:
+            self.cluster = Cluster(
+                settings, settings.redis_url, member, self.storage.journal, pools.runtime, now_ms()
+            )
         self.jobs = Jobs()
         self.work = Work()
         self.passwords = Passwords()
@@ -206,6 +217,8 @@ class Pitboss:
         self.pulse = Pulse(self._totals, time.monotonic)
         self.router = self._router(pools.people)
         self.floor.bind(self.router)
+        if self.cluster is not None:
+            self.cluster.bind(self.node, self._load, self._claimed)
         self._lanes: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
@@ -230,6 +243,7 @@ class Pitboss:
             max_live=settings.max_live_actors,
             hydrate_timeout_s=settings.commit_timeout_seconds,
             witness=self.feed,
+            elsewhere=self.cluster.routes if self.cluster else None,
         )
         self.storage.journal.bind(node)
         return node
@@ -261,14 +275,15 @@ class Pitboss:
 
     async def start(self) -> int:
         """Own the shards, listen, and return the port."""
-        journal = self.storage.journal
-        for lane, writer in zip(journal.lanes, await journal.win(), strict=True):
-            self._lanes.append(asyncio.create_task(lane.run(writer)))
-            await lane.wait_open()
+        if self.cluster is None:
+            await self._own_everything()
         await self.switches.refresh()
         await self.tables.close_others(self._people)
         if self.settings.env != "production":
             await self.tables.give_trial_chains(self._people, self.storage.vault, now_ms())
+        if self.cluster is not None:
+            self._lanes = [asyncio.create_task(lane.run()) for lane in self.storage.journal.lanes]
+            await self.cluster.start("")
         self._start_jobs()
         self._runner = web.AppRunner(
             self._web_app(),
@@ -286,6 +301,27 @@ class Pitboss:
         self._listener = Listener(self.sockets.engine, server)
         return await self._listener.listen(
             self.settings.host, self.settings.port, shared=self.shares_port
+        )
+
+    async def _own_everything(self) -> None:
+        """Win all shards, which nobody else may have: this node is alone."""
+        journal = self.storage.journal
+        for lane, writer in zip(journal.lanes, await journal.win(), strict=True):
+            self._lanes.append(asyncio.create_task(lane.run(writer)))
+            await lane.wait_open()
+
+    def _claimed(self, _shards: Collection[int]) -> None:
+        """Shards are ours now: wake the tables in them. Their outbox is swept once a second."""
+        self.tables.wake()
+
+    def _load(self) -> Load:
+        """What this node carries, for others to see."""
+        second = self.pulse.traffic(1)
+        return Load(
+            actors=self.node.live,
+            connections=len(self.sockets.engine.connections),
+            lag_ms=second.loop_lag_ms,
+            bets=second.bets_per_second,
         )
 
     def _start_jobs(self) -> None:
@@ -344,21 +380,26 @@ class Pitboss:
         return app
 
     def _ready(self) -> dict[str, bool]:
-        return {
+        checks = {
             "journal": self.storage.journal.open,
             "accepting": not self.sockets.engine.admission.draining,
         }
+        if self.cluster is not None:
+            checks["redis"] = self.cluster.in_sight
+        return checks
 
     async def stop(self) -> None:
         """Take nothing new, commit what was accepted, answer it, and close, in that order."""
         if self._listener is not None:
             self._listener.close()
-        self.node.drain()
+        if self.cluster is None or not await self.cluster.hand_over(self.settings.drain_seconds):
+            self.node.drain()
         await self.work.finish(self.settings.drain_seconds)
         await self._flush()
         await self.sockets.drain(
             self.settings.drain_seconds, self.settings.reconnect_after_milliseconds
         )
+        self.node.drain()
         await self._flush()
         await self._put_all_away()
         for lane in self.storage.journal.lanes:
@@ -369,6 +410,8 @@ class Pitboss:
         await self.storage.outbox.flush()
         await self.storage.wallets.flush_snapshots()
         self.node.close()
+        if self.cluster is not None:
+            await self.cluster.stop()
         self.storage.wallets.close()
         self.sockets.close()
         if self._runner is not None:
@@ -387,11 +430,15 @@ class Pitboss:
     async def _flush(self) -> None:
         """Wait until everything accepted is committed, or storage is gone, or time is up."""
         deadline = time.monotonic() + self.settings.drain_seconds
-        journal = self.storage.journal
         while (  # noqa: ASYNC110 - an event would cost every commit, for this one moment
-            any(lane.depth for lane in journal.lanes) and time.monotonic() < deadline
+            self._is_busy() and time.monotonic() < deadline
         ):
             await asyncio.sleep(0.005)
+
+    def _is_busy(self) -> bool:
+        """Whether anything waits to be committed, here or elsewhere."""
+        asked = self.cluster.routes.asked if self.cluster is not None else 0
+        return asked > 0 or any(lane.depth for lane in self.storage.journal.lanes)
 
 
 def _most_stakes(settings: Settings) -> dict[str, int]:

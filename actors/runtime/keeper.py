@@ -133,7 +133,10 @@ class Keeper:
     async def _keep_announced(self) -> None:
         while True:
             self._announce.clear()
-            await self._look()
+            try:
+                await self._look()
+            except Exception:
+                log.exception("this member could not be announced")
             await _wait(self._announce, ANNOUNCE_S)
 
     def announcement(self) -> Member:
@@ -197,6 +200,8 @@ class Keeper:
                 await self._put_in_place()
             except Unreachable as error:
                 log.info("shards wait for PostgreSQL: %s", error)
+            except Exception:
+                log.exception("shards could not be put in place")
             self._note_changes()
             await _wait(self._place, CLAIM_S)
 
