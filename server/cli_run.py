@@ -12,6 +12,7 @@ import uvloop
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
 from server.settings import Settings, SettingsError, load_settings
 from storage.chains import ChainError
+from storage.cluster import WrongShardsError
 from storage.embedded import EmbeddedPostgresError
 from storage.migrate import MigrationError
 from storage.vault import WrongKeyError
@@ -25,6 +26,7 @@ _EXPECTED: Final = (
     MigrationError,
     ChainError,
     WrongKeyError,
+    WrongShardsError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     OSError,

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -31,11 +31,11 @@ _DELETE = "delete from outbox where message_id = any($1::uuid[])"
 
 
 class PostgresOutbox:
-    """The outbox of the shards that this process owns."""
+    """The outbox of the shards that this process owns: `owned` tells which, at any time."""
 
-    def __init__(self, pool: asyncpg.Pool, shards: Sequence[int]) -> None:
+    def __init__(self, pool: asyncpg.Pool, owned: Callable[[], Collection[int]]) -> None:
         self._pool = pool
-        self._shards = list(shards)
+        self._owned = owned
         self._delivered: set[UUID] = set()
         self._after = _BEGINNING
 
@@ -46,7 +46,8 @@ class PostgresOutbox:
         """
         before_ms = int(time.time() * 1_000) - OVERDUE_MS
         async with borrow(self._pool) as connection:
-            rows = await connection.fetch(_OVERDUE, self._shards, before_ms, limit, *self._after)
+            shards = list(self._owned())
+            rows = await connection.fetch(_OVERDUE, shards, before_ms, limit, *self._after)
         # Page by page, so that messages nobody can take now do not hold up those behind them.
         newest = rows[-1] if len(rows) == limit else None
         self._after = (newest["at_ms"], newest["message_id"]) if newest else _BEGINNING

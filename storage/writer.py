@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -17,12 +17,34 @@ LOCK_CLASS: Final = 0x50424F53
 # Kept below the patience of a caller: a connection that takes longer is no use to anybody.
 CONNECT_TIMEOUT_S: Final = 1.5
 
+# What a statement, or closing, may end with.
+_FAILURES: Final = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
 # "Key (wallet_id, seq)=(17, 23) already exists." and "Failing row contains (17, 23, ...)": every
 # constraint of a fact's table begins with the actor's key.
 _KEY_IN_DETAIL = re.compile(r"\((\d+)[,)]")
 
+# The host of a silent connection may have vanished, with nobody left to close it: the server asks,
+# and ends the backend within seconds, which frees its locks. By itself it would wait for hours.
+# Over a Unix socket PostgreSQL ignores these.
+_VANISHED: Final = {
+    "tcp_keepalives_idle": "2",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "3",
+    # What the server has sent and nobody confirms, in milliseconds.
+    "tcp_user_timeout": "5000",
+}
+
 _LOCK = """
-    select count(*) filter (where pg_try_advisory_lock($1, shard)) from unnest($2::int[]) as shard
+    select shard from unnest($2::int[]) as shard where pg_try_advisory_lock($1, shard)
+"""
+_UNLOCK = """
+    select count(*) filter (where pg_advisory_unlock($1, shard)) from unnest($2::int[]) as shard
 """
 _HELD = """
     select count(*) from pg_locks
@@ -38,11 +60,14 @@ _END_BACKEND = """
 
 
 class PostgresWriter:
-    """Writes facts by binary COPY, in one transaction a batch."""
+    """Writes facts by binary COPY, in one transaction a batch, and holds the locks of shards."""
 
     def __init__(self, connection: asyncpg.Connection, tables: Mapping[type, Table]) -> None:
         self._connection = connection
         self._tables = tables
+        # Advisory locks nest: what is locked twice is not free when it is unlocked once.
+        self._locked: set[int] = set()
+        self._proven = False
         self._ended = asyncio.get_running_loop().create_future()
         connection.add_termination_listener(self._on_termination)
 
@@ -72,6 +97,42 @@ class PostgresWriter:
         except (ArithmeticError, TypeError, ValueError) as error:
             # A value that no column can hold. Nothing of the batch was written, nor can it ever be.
             raise Refused(None, repr(error)) from error
+
+    async def claim(self, shards: Collection[int]) -> set[int]:
+        """Lock those that nobody else has, and return those that are locked now.
+
+        Raises Lost; or NotOurs, if the locks are not held by this connection.
+        """
+        claimed = set(shards)
+        new = sorted(claimed - self._locked)
+        self._locked.update(row["shard"] for row in await self._ask(_LOCK, LOCK_CLASS, new))
+        if self._locked and not self._proven:
+            ((held,),) = await self._ask(_HELD, LOCK_CLASS)
+            if held != len(self._locked):
+                raise NotOurs(
+                    "the locks are not held by this connection: is there a transaction pooler in "
+                    "front of PostgreSQL? Connect to the server itself."
+                )
+            self._proven = True
+        return claimed & self._locked
+
+    async def release(self, shards: Collection[int]) -> None:
+        """Unlock those of these that are locked. Raises Lost."""
+        ours = sorted(self._locked.intersection(shards))
+        if not ours:
+            return
+        ((freed,),) = await self._ask(_UNLOCK, LOCK_CLASS, ours)
+        if freed != len(ours):
+            raise Lost(f"only {freed} of {len(ours)} locks could be freed")
+        self._locked.difference_update(ours)
+
+    async def _ask(self, statement: str, *values: object) -> Sequence[Any]:
+        """The rows of a statement about locks. Raises Lost: if it fails, nobody knows them."""
+        try:
+            rows: Sequence[Any] = await self._connection.fetch(statement, *values)
+        except _FAILURES as error:
+            raise Lost(repr(error)) from error
+        return rows
 
     def _sorted(
         self, facts: Sequence[Any], messages: Sequence[Posted]
@@ -120,12 +181,7 @@ class PostgresWriter:
         """Close in an orderly way, which gives the locks back."""
         try:
             await self._connection.close(timeout=CONNECT_TIMEOUT_S)
-        except (
-            OSError,
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-        ):
+        except _FAILURES:
             self._connection.terminate()
 
     def terminate(self) -> None:
@@ -134,11 +190,15 @@ class PostgresWriter:
 
 
 class Connector:
-    """Opens lanes' connections. Remembers each lane's last backend, to end it if it lingers."""
+    """Opens lanes' connections. Remembers each lane's last backend, to end it if it lingers.
 
-    def __init__(self, dsn: str, tables: Mapping[type, Table]) -> None:
+    The backends carry the id of the cluster's `member`, so that others know whose locks they see.
+    """
+
+    def __init__(self, dsn: str, tables: Mapping[type, Table], member: str = "") -> None:
         self._dsn = dsn
         self._tables = tables
+        self._member = member
         self._backends: dict[int, tuple[int, Any]] = {}
 
     async def __call__(self, lane: int, shards: Sequence[int]) -> PostgresWriter:
@@ -147,14 +207,16 @@ class Connector:
             return await self._open(lane, shards)
 
     async def _open(self, lane: int, shards: Sequence[int]) -> PostgresWriter:
+        name = f"pitboss-lane-{lane}"
         # No time-out of its own: the lane watches its batches, and knows when its own loop is late.
         connection = await asyncpg.connect(
             self._dsn,
             command_timeout=None,
             server_settings={
-                "application_name": f"pitboss-lane-{lane}",
+                "application_name": f"{name}-{self._member}" if self._member else name,
                 "synchronous_commit": "on",
                 "lock_timeout": "1000",
+                **_VANISHED,
             },
         )
         try:
@@ -162,24 +224,22 @@ class Connector:
             # Known before it has locks: should it break, the next connection ends its backend.
             backend = await connection.fetchrow(_BACKEND)
             self._backends[lane] = (backend["pid"], backend["backend_start"])
-            await self._lock(connection, shards)
+            writer = PostgresWriter(connection, self._tables)
+            if shards:
+                await _win(writer, shards)
         except BaseException:
             connection.terminate()
             raise
-        return PostgresWriter(connection, self._tables)
+        return writer
 
     async def _end_predecessor(self, connection: asyncpg.Connection, lane: int) -> None:
         before = self._backends.get(lane)
         if before is not None:
             await connection.execute(_END_BACKEND, *before)
 
-    async def _lock(self, connection: asyncpg.Connection, shards: Sequence[int]) -> None:
-        won = await connection.fetchval(_LOCK, LOCK_CLASS, list(shards))
-        if won != len(shards):
-            raise NotOurs(f"another process owns {len(shards) - won} of {len(shards)} shards")
-        held = await connection.fetchval(_HELD, LOCK_CLASS)
-        if held != len(shards):
-            raise NotOurs(
-                "the locks are not held by this connection: is there a transaction pooler in "
-                "front of PostgreSQL? Connect to the server itself."
-            )
+
+async def _win(writer: PostgresWriter, shards: Sequence[int]) -> None:
+    """Have all of the shards locked. Raises NotOurs if somebody else has one, or Lost."""
+    won = await writer.claim(shards)
+    if len(won) != len(shards):
+        raise NotOurs(f"another process owns {len(shards) - len(won)} of {len(shards)} shards")
