@@ -15,6 +15,7 @@ from server.app import Pitboss, now_ms
 from server.demo import banner, demo_token
 from server.openfiles import allow_connections
 from server.settings import Settings
+from server.worker import end_with_supervisor, say_ready
 from storage.embedded import EmbeddedPostgres
 from storage.migrate import migrate
 from storage.pool import open_pools
@@ -52,11 +53,12 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
         await embedded.stop()
 
 
-async def serve(settings: Settings, make: type[Pitboss] = Pitboss) -> int:
+async def serve(settings: Settings, make: type[Pitboss] = Pitboss, *, worker: bool = False) -> int:
     """Serve until SIGTERM or SIGINT, drain, and return the exit code.
 
     It is 0 for an orderly end, and EXIT_OUSTED if another process has taken over. `make` is another
-    kind of node, for a benchmark that has to do something inside.
+    kind of node, for a benchmark that has to do something inside. A `worker` shares its port and
+    belongs to a supervisor, which started it.
     """
     logs.configure(settings.log_level, settings.log_format)
     # As many network connections may carry HTTP, or nothing yet, as there may be sessions.
@@ -65,26 +67,34 @@ async def serve(settings: Settings, make: type[Pitboss] = Pitboss) -> int:
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
         loop.add_signal_handler(number, stopping.set)
+    if worker:
+        end_with_supervisor(stopping)
     async with database(settings) as postgres:
         for name in await migrate(postgres.dsn):
             log.info("applied migration %s", name)
         pools = await open_pools(postgres.dsn)
         try:
             pitboss = make(settings, postgres.dsn, pools)
+            pitboss.shares_port = worker
             # With another key, players would find out one by one.
             await check_key(pools.runtime, pitboss.storage.vault)
             if postgres.embedded is not None:
                 pitboss.jobs.every(REVIVE_S, _reviver(pitboss, postgres.embedded))
-            ousted = await _run(pitboss, stopping)
+            ousted = await _run(pitboss, stopping, say_ready if worker else None)
         finally:
             pools.terminate()
     log.info("closed in good order")
     return EXIT_OUSTED if ousted else 0
 
 
-async def _run(pitboss: Pitboss, stopping: asyncio.Event) -> bool:
-    """Serve until asked to stop, or until another process has taken the shards over: then True."""
-    journal = pitboss.storage.journal
+async def _run(
+    pitboss: Pitboss, stopping: asyncio.Event, tell: Callable[[str | None], None] | None
+) -> bool:
+    """Serve until asked to stop, or until another process has taken the shards over: then True.
+
+    Whoever starts a node by itself reads a banner; `tell` is for who starts it otherwise.
+    """
+    journal, settings = pitboss.storage.journal, pitboss.settings
 
     def look_for_rival() -> None:
         if journal.ousted:
@@ -98,7 +108,12 @@ async def _run(pitboss: Pitboss, stopping: asyncio.Event) -> bool:
         await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
         if started.done():
             settle_memory()
-            await _welcome(pitboss, started.result())
+            token = await _demo_token(pitboss)
+            if tell is not None:
+                tell(token)
+            else:
+                show_banner(settings, started.result(), token)
+            log.info("listening on %s:%d", settings.host, started.result())
             await stopped
     finally:
         log.info("draining")
@@ -130,13 +145,15 @@ def settle_memory() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-async def _welcome(pitboss: Pitboss, port: int) -> None:
-    settings = pitboss.settings
-    token = None
-    if settings.demo_player:
-        token = await demo_token(pitboss.accounts, pitboss.node, now_ms())
+async def _demo_token(pitboss: Pitboss) -> str | None:
+    if not pitboss.settings.demo_player:
+        return None
+    return await demo_token(pitboss.accounts, pitboss.node, now_ms())
+
+
+def show_banner(settings: Settings, port: int, token: str | None) -> None:
+    """Print what a newcomer reads, with the demo player's token if there is one."""
     host = settings.host if settings.host not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104 - compared, not bound
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.write(banner(f"http://{host}:{port}", token))
         sys.stdout.flush()
-    log.info("listening on %s:%d", settings.host, port)
