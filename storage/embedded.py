@@ -54,11 +54,13 @@ _LOG_FILES = 16
 _TROUBLE = re.compile(r"\b(ERROR|FATAL|PANIC):")
 _MAKE_LOG_FILE = "select pg_logical_emit_message(false, 'pitboss', ''); select pg_switch_wal();"
 
+# For one node and its operators' commands; PostgreSQL's own default.
+_CONNECTIONS = 100
+
 _SETTINGS = {
     "listen_addresses": "",
     "port": _PORT,
     "unix_socket_permissions": "0700",
-    "max_connections": "100",
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",  # fewer checkpoints while bets pour in; bounds the recovery too
     "min_wal_size": f"{16 * _LOG_FILES}MB",
@@ -90,6 +92,7 @@ class EmbeddedPostgres:
     use one data folder; each starts and stops it, and the last stop is the one that counts.
 
     `fsync=False` risks the data when the machine loses power: for tests that do not kill anything.
+    `connections` is how many there may be at a time; whoever starts the server decides.
     """
 
     def __init__(
@@ -97,17 +100,26 @@ class EmbeddedPostgres:
         data_dir: Path,
         *,
         fsync: bool = True,
+        connections: int = _CONNECTIONS,
         report: Callable[[str], None] = _to_stderr,
     ) -> None:
         self.data_dir = data_dir.resolve()
         self.cluster = self.data_dir / "postgres"
-        self._settings = _SETTINGS | {"fsync": "on" if fsync else "off"}
+        self._settings = _SETTINGS | {
+            "fsync": "on" if fsync else "off",
+            "max_connections": str(max(connections, _CONNECTIONS)),
+        }
         self._report = report
         self._start_log = self.data_dir / "postgres-start.log"
         # The socket's folder, by which clients know the server. PostgreSQL forgets it when it ends
         # in good order; here it is kept until `stop`, so that the next start has the same DSN.
         self._kept_socket_dir = self.data_dir / "postgres.socket"
         self._use: IO[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether the server's process is there, ready or not."""
+        return Postmaster.find(self.cluster) is not None
 
     async def start(self) -> str:
         """Start the server, or take over the one that runs, and return its DSN when it is ready.
