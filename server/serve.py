@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 # How often a closed journal has the embedded PostgreSQL looked after.
 REVIVE_S: Final = 0.25
 
+# The topic under which operators tell a node, over the bus, to hand everything over and end.
+DRAIN: Final = "drain"
+
 RIVAL_CHECK_S: Final = 0.5
 # Whoever started us may start us again: we then stand by.
 EXIT_OUSTED: Final = 1
@@ -102,6 +105,8 @@ async def _run(
             stopping.set()
 
     pitboss.jobs.every(RIVAL_CHECK_S, look_for_rival)
+    if pitboss.cluster is not None:
+        pitboss.cluster.exchange.listen(DRAIN, lambda _sender, _body: stopping.set())
     started = asyncio.ensure_future(pitboss.start())
     stopped = asyncio.ensure_future(stopping.wait())
     try:
