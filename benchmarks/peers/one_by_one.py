@@ -14,10 +14,12 @@ import uvloop
 from actors.runtime.node import Node
 from actors.runtime.ports import Lane as LanePort
 from actors.runtime.ports import Write
+from actors.runtime.post import Post
 from server.app import Pitboss
 from server.serve import serve
 from server.settings import Settings, load_settings
 from storage.journal import MAX_QUEUE, Journal, Lane, Listener, shards_of
+from storage.outbox import PostgresOutbox
 from storage.pool import Pools
 from storage.rows import OUTBOX_COLUMNS, Row, Table, tables
 from storage.writer import PostgresWriter
@@ -124,6 +126,7 @@ class OneByOne(Pitboss):
 
     def __init__(self, settings: Settings, dsn: str, pools: Pools) -> None:
         self._dsn = dsn
+        self._pool = pools.runtime
         super().__init__(settings, dsn, pools)
 
     def _node(self) -> Node:
@@ -137,7 +140,10 @@ class OneByOne(Pitboss):
             )
             for number in range(LANES)
         ]
-        self.storage.journal = Journal(lanes, settings.shards)
+        journal = self.storage.journal = Journal(lanes, settings.shards)
+        # It looks for messages where these lanes write.
+        self.storage.outbox = PostgresOutbox(self._pool, lambda: journal.owned)
+        self.post = Post(self.storage.outbox)
         return super()._node()
 
     async def _connect(self, _lane: int, _shards: Sequence[int]) -> PreparedWriter:

@@ -1,15 +1,16 @@
 """The two storages that the suites run on, behind one face."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol
 
 import asyncpg
 
 from actors.runtime.hydration import NOTHING
-from actors.runtime.ports import Outbox, Store
+from actors.runtime.ports import Locks, Outbox, Store
 from storage.journal import Connect
+from storage.locks import PostgresLocks
 from storage.outbox import PostgresOutbox
 from storage.rows import tables
 from storage.vault import Vault
@@ -19,6 +20,7 @@ from tests.support.memory import (
     Fate,
     Fault,
     MemoryConnector,
+    MemoryLocks,
     MemoryOutbox,
     MemoryStore,
     Weather,
@@ -42,11 +44,13 @@ class FlushedOutbox(Outbox, Protocol):
 class Storage(Protocol):
     """A database, as far as the suites need it. Each call makes what one process would have."""
 
-    def connector(self) -> Connect: ...
+    def connector(self, member: str = "") -> Connect: ...
 
     def store(self) -> FlushedStore: ...
 
-    def outbox(self, shards: Sequence[int]) -> FlushedOutbox: ...
+    def outbox(self, owned: Callable[[], Collection[int]]) -> FlushedOutbox: ...
+
+    def locks(self) -> Locks: ...
 
     async def end_backends(self) -> None:
         """End the connections of all lanes from the server's side."""
@@ -63,6 +67,9 @@ class Blockable(Weather):
     def write(self) -> Fate:
         return Fate(Fault.TRANSIENT if self.blocked else Fault.NONE)
 
+    def lock(self) -> Fate:
+        return Fate()
+
 
 class InMemory:
     """The twin."""
@@ -71,14 +78,17 @@ class InMemory:
         self.database = MemoryDatabase()
         self.weather = Blockable()
 
-    def connector(self) -> Connect:
-        return MemoryConnector(self.database, self.weather)
+    def connector(self, member: str = "") -> Connect:
+        return MemoryConnector(self.database, self.weather, member)
 
     def store(self) -> FlushedStore:
         return MemoryStore(self.database, self.weather)
 
-    def outbox(self, shards: Sequence[int]) -> FlushedOutbox:
-        return MemoryOutbox(self.database, shards, self.weather, now_ms)
+    def outbox(self, owned: Callable[[], Collection[int]]) -> FlushedOutbox:
+        return MemoryOutbox(self.database, owned, self.weather, now_ms)
+
+    def locks(self) -> Locks:
+        return MemoryLocks(self.database, self.weather)
 
     async def end_backends(self) -> None:
         self.database.end_all()
@@ -98,14 +108,17 @@ class InPostgres:
         self.pool = pool
         self.vault = Vault(bytes(32))
 
-    def connector(self) -> Connect:
-        return Connector(self.dsn, tables(self.vault))
+    def connector(self, member: str = "") -> Connect:
+        return Connector(self.dsn, tables(self.vault), member)
 
     def store(self) -> FlushedStore:
         return WalletStore(self.pool, self.vault)
 
-    def outbox(self, shards: Sequence[int]) -> FlushedOutbox:
-        return PostgresOutbox(self.pool, shards)
+    def outbox(self, owned: Callable[[], Collection[int]]) -> FlushedOutbox:
+        return PostgresOutbox(self.pool, owned)
+
+    def locks(self) -> Locks:
+        return PostgresLocks(self.pool)
 
     async def end_backends(self) -> None:
         await self.pool.execute(

@@ -37,7 +37,7 @@ async def test_only_what_has_waited_for_some_time_is_overdue(storage: Storage) -
     writer = await won(storage.connector())
     await send(writer, 1, [tip(1)], OVERDUE_MS + 1_000)
     await send(writer, 2, [tip(2)], 0)
-    assert await storage.outbox([SHARD]).overdue(10) == [tip(1)]
+    assert await storage.outbox(lambda: [SHARD]).overdue(10) == [tip(1)]
     await writer.close()
 
 
@@ -46,7 +46,7 @@ async def test_messages_come_back_as_they_were_sent_oldest_first(storage: Storag
     await send(writer, 1, [tip(1)], OVERDUE_MS + 1_000)
     await send(writer, 2, [returned(2)], OVERDUE_MS + 9_000)
     await send(writer, 3, [tip(3)], OVERDUE_MS + 5_000)
-    outbox = storage.outbox([SHARD])
+    outbox = storage.outbox(lambda: [SHARD])
     assert await outbox.overdue(10) == [returned(2), tip(3), tip(1)]
     assert await outbox.overdue(2) == [returned(2), tip(3)]
     await writer.close()
@@ -56,15 +56,15 @@ async def test_only_messages_of_our_shards(storage: Storage) -> None:
     writer = await won(storage.connector())
     await send(writer, 1, [tip(1)], OVERDUE_MS + 1_000, shard=SHARDS[0])
     await send(writer, 2, [tip(2)], OVERDUE_MS + 1_000, shard=SHARDS[2])
-    assert await storage.outbox([SHARDS[0], SHARDS[1]]).overdue(10) == [tip(1)]
-    assert await storage.outbox([]).overdue(10) == []
+    assert await storage.outbox(lambda: [SHARDS[0], SHARDS[1]]).overdue(10) == [tip(1)]
+    assert await storage.outbox(list).overdue(10) == []
     await writer.close()
 
 
 async def test_what_was_delivered_is_not_overdue_and_then_deleted(storage: Storage) -> None:
     writer = await won(storage.connector())
     await send(writer, 1, [tip(1), tip(2)], OVERDUE_MS + 1_000)
-    outbox, another = storage.outbox([SHARD]), storage.outbox([SHARD])
+    outbox, another = storage.outbox(lambda: [SHARD]), storage.outbox(lambda: [SHARD])
     outbox.forget(tip(1).id)
     assert await outbox.overdue(10) == [tip(2)]
     assert sorted(m.id for m in await another.overdue(10)) == [tip(1).id, tip(2).id]
@@ -76,7 +76,7 @@ async def test_what_was_delivered_is_not_overdue_and_then_deleted(storage: Stora
 async def test_deleting_what_is_gone_harms_nobody(storage: Storage) -> None:
     writer = await won(storage.connector())
     await send(writer, 1, [tip(1), tip(2)], OVERDUE_MS + 1_000)
-    first, second = storage.outbox([SHARD]), storage.outbox([SHARD])
+    first, second = storage.outbox(lambda: [SHARD]), storage.outbox(lambda: [SHARD])
     for outbox in (first, second):
         outbox.forget(tip(1).id)
         await outbox.flush()
@@ -96,6 +96,6 @@ async def test_a_message_that_cannot_be_read_holds_up_no_other(
     await postgres.pool.execute(
         "update outbox set body = '{\"odd\": 1}' where message_id = $1", tip(3).id
     )
-    assert await postgres.outbox([SHARD]).overdue(10) == [tip(2), tip(4)]
+    assert await postgres.outbox(lambda: [SHARD]).overdue(10) == [tip(2), tip(4)]
     assert [str(id_) in caplog.text for id_ in (tip(1).id, tip(3).id)] == [True, True]
     await writer.close()

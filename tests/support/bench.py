@@ -136,6 +136,9 @@ class Bench:
     def lane_of(self, shard: int) -> BenchLane:
         return self.lanes[shard]
 
+    def owns(self, shard: int) -> bool:
+        return self.lanes[shard].open
+
     def publish(self, push: Announcement, origin: object | None) -> None:
         self.happened.append(("push", push.room, push.data, isinstance(origin, Answer)))
 

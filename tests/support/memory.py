@@ -2,9 +2,9 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -14,15 +14,17 @@ from actors.crash.facts import CRASHED, JOINED, OPENED, RETURNED, VOIDED, Chains
 from actors.crash.state import MAX_PAST, MAX_TAKEN, Begun, Past
 from actors.decision import Message
 from actors.kind import Kind
-from actors.runtime.ports import Stored
+from actors.runtime.ports import Holder, Stored, Unreachable
 from actors.wallet.facts import Entry, SeedPairIssued
 from storage.journal import Lost, NotOurs, Posted, Transient
 from storage.outbox import OVERDUE_MS
 from tests.support.memory_database import Backend, MemoryDatabase
 
+Result = TypeVar("Result")
+
 
 class Fault(Enum):
-    """What can go wrong with one write."""
+    """What can go wrong with one write, or with taking and freeing locks."""
 
     NONE = "none"
     TRANSIENT = "transient"
@@ -36,7 +38,7 @@ class Fault(Enum):
 
 
 class Fate(NamedTuple):
-    """What becomes of one write, and how long its way there and back takes."""
+    """What becomes of one request, and how long its way there and back takes."""
 
     fault: Fault = Fault.NONE
     request_s: float = 0.0
@@ -49,6 +51,10 @@ class Weather:
     def write(self) -> Fate:
         """The fate of a write."""
         return Fate()
+
+    def lock(self) -> Fate:
+        """The fate of a statement that takes or frees locks. They travel as writes do."""
+        return self.write()
 
     def read(self) -> float:
         """How long a statement of a reader takes, in seconds. Raises OSError where it fails."""
@@ -74,13 +80,16 @@ class Weather:
 class MemoryWriter:
     """A lane's connection: the client's side of a backend."""
 
-    def __init__(self, database: MemoryDatabase, backend: Backend, weather: Weather) -> None:
+    def __init__(
+        self, database: MemoryDatabase, backend: Backend, weather: Weather, locked: set[int]
+    ) -> None:
         self.backend = backend
         self._database = database
         self._weather = weather
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[None] = self._loop.create_future()
-        self._answer: asyncio.Future[None] | None = None
+        self._answer: asyncio.Future[Any] | None = None
+        self._locked = locked
         backend.ended = self._backend_ended
 
     def lost(self) -> Awaitable[None]:
@@ -89,36 +98,60 @@ class MemoryWriter:
 
     async def write(self, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
         """Commit all of it in one transaction. Raises Refused, Transient or Lost."""
+        self._check_open()
+        rows, posted = list(facts), list(messages)
+        await self._ask(
+            self._weather.write(), lambda: self._database.commit(self.backend, rows, posted)
+        )
+
+    async def claim(self, shards: Collection[int]) -> set[int]:
+        """Lock those that nobody else has, and return those that are locked now. Raises Lost."""
+        claimed = set(shards)
+        new = claimed - self._locked
+        self._locked |= await self._change(lambda: self._database.try_lock(self.backend, new))
+        return claimed & self._locked
+
+    async def release(self, shards: Collection[int]) -> None:
+        """Unlock those of these that are locked. Raises Lost."""
+        ours = self._locked.intersection(shards)
+        if ours:
+            await self._change(lambda: self._database.unlock(self.backend, ours))
+            self._locked -= ours
+
+    async def _change(self, work: Callable[[], Result]) -> Result:
+        """Take or free locks. Whatever goes wrong is a loss, as nobody knows them then."""
+        self._check_open()
+        try:
+            return await self._ask(self._weather.lock(), work)
+        except Transient as transient:
+            raise Lost(str(transient)) from transient
+
+    def _check_open(self) -> None:
         if self._ended.done():
             raise Lost("the connection is closed")
-        fate = self._weather.write()
+
+    async def _ask(self, fate: Fate, work: Callable[[], Result]) -> Result:
+        """Have the server do something, as fate has it."""
         if fate.fault is Fault.UNSENT:
             self.sever()
-            raise Lost("the connection broke before the batch was sent")
+            raise Lost("the connection broke before anything was sent")
         self._answer = answer = self._loop.create_future()
-        self._loop.call_later(
-            fate.request_s, self._serve, fate, list(facts), list(messages), answer
-        )
+        self._loop.call_later(fate.request_s, self._serve, fate, work, answer)
         if fate.fault is Fault.UNANSWERED:
             self.sever()
-        await answer
+        result: Result = await answer
+        return result
 
-    def _serve(
-        self,
-        fate: Fate,
-        facts: Sequence[Any],
-        messages: Sequence[Posted],
-        answer: asyncio.Future[None],
-    ) -> None:
-        error: Exception | None = None
+    def _serve(self, fate: Fate, work: Callable[[], Any], answer: asyncio.Future[Any]) -> None:
+        result, error = None, None
         try:
             if fate.fault is Fault.TRANSIENT and self.backend.alive:
                 raise Transient("40001 could not serialize access")
-            self._database.commit(self.backend, facts, messages)
+            result = work()
         except Exception as raised:  # noqa: BLE001 - whatever it is, it is the answer
             error = raised
         if fate.fault is not Fault.STALLED:
-            self._loop.call_later(fate.answer_s, _settle, answer, error)
+            self._loop.call_later(fate.answer_s, _settle, answer, error, result)
 
     def sever(self) -> None:
         """Break the connection as the network does: the backend lingers, locks and all."""
@@ -144,11 +177,11 @@ class MemoryWriter:
         self.sever()
 
 
-def _settle(answer: asyncio.Future[None], error: Exception | None) -> None:
+def _settle(answer: asyncio.Future[Any], error: Exception | None, result: Any = None) -> None:
     if answer.done():
         return
     if error is None:
-        answer.set_result(None)
+        answer.set_result(result)
     else:
         answer.set_exception(error)
 
@@ -156,26 +189,56 @@ def _settle(answer: asyncio.Future[None], error: Exception | None) -> None:
 class MemoryConnector:
     """Opens lanes' connections. Remembers each lane's last backend, to end it if it lingers."""
 
-    def __init__(self, database: MemoryDatabase, weather: Weather) -> None:
+    def __init__(self, database: MemoryDatabase, weather: Weather, member: str = "") -> None:
         self._database = database
         self._weather = weather
+        self._member = member
         self._backends: dict[int, Backend] = {}
         self.writers: dict[int, MemoryWriter] = {}
 
     async def __call__(self, lane: int, shards: Sequence[int]) -> MemoryWriter:
         """A writer that owns `shards`. Raises NotOurs, or what connecting raises."""
         await asyncio.sleep(self._weather.connect())
-        backend = self._database.connect(f"pitboss-lane-{lane}")
+        backend = self._database.connect(self._member)
         before = self._backends.get(lane)
         if before is not None:
             self._database.end(before)
         won = self._database.try_lock(backend, shards)
-        if won != len(shards):
+        if len(won) != len(shards):
             self._database.end(backend)
-            raise NotOurs(f"another process owns {len(shards) - won} of {len(shards)} shards")
+            raise NotOurs(f"another process owns {len(shards) - len(won)} of {len(shards)} shards")
         self._backends[lane] = backend
-        writer = self.writers[lane] = MemoryWriter(self._database, backend, self._weather)
+        writer = MemoryWriter(self._database, backend, self._weather, won)
+        self.writers[lane] = writer
         return writer
+
+
+class MemoryLocks:
+    """The locks of shards, seen from outside."""
+
+    def __init__(self, database: MemoryDatabase, weather: Weather) -> None:
+        self._database = database
+        self._weather = weather
+
+    async def holders(self, shards: Collection[int]) -> dict[int, Holder]:
+        """Who holds the locks of these shards; free ones are absent. Raises Unreachable."""
+        await self._travel()
+        locks = self._database.locks
+        found = ((shard, locks[shard]) for shard in shards if shard in locks)
+        return {shard: Holder(one.member, one.number, one.number) for shard, one in found}
+
+    async def end(self, holder: Holder) -> None:
+        """End a holder's backend, unless it has ended already. Raises Unreachable."""
+        await self._travel()
+        backend = self._database.backend(holder.pid)
+        if backend is not None and holder.started == backend.number:
+            self._database.end(backend)
+
+    async def _travel(self) -> None:
+        try:
+            await asyncio.sleep(self._weather.read())
+        except OSError as error:
+            raise Unreachable(str(error)) from error
 
 
 class MemoryStore:
@@ -285,17 +348,17 @@ class MemoryTables:
 
 
 class MemoryOutbox:
-    """The outbox of the shards that a process owns."""
+    """The outbox of the shards that a process owns: `owned` tells which, at any time."""
 
     def __init__(
         self,
         database: MemoryDatabase,
-        shards: Sequence[int],
+        owned: Callable[[], Collection[int]],
         weather: Weather,
         clock: Callable[[], int],
     ) -> None:
         self._database = database
-        self._shards = frozenset(shards)
+        self._owned = owned
         self._weather = weather
         self._clock = clock
         self._delivered: dict[UUID, None] = {}
@@ -303,11 +366,11 @@ class MemoryOutbox:
     async def overdue(self, limit: int) -> Sequence[Message]:
         """The oldest messages that have waited for OVERDUE_MS, except those being deleted."""
         await asyncio.sleep(self._weather.read())
-        before_ms = self._clock() - OVERDUE_MS
+        before_ms, shards = self._clock() - OVERDUE_MS, frozenset(self._owned())
         late = [
             waiting
             for waiting in self._database.outbox.values()
-            if waiting.shard in self._shards and waiting.at_ms <= before_ms
+            if waiting.shard in shards and waiting.at_ms <= before_ms
         ]
         late.sort(key=lambda waiting: waiting.at_ms)
         return [w.message for w in late[:limit] if w.message.id not in self._delivered]

@@ -1,6 +1,6 @@
 """A database in memory with the real one's rules: keys, checks, atomic batches and shard locks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from protocol.bounds import MAX_MINOR
 from storage.journal import Lost, Posted, Refused
 
 _BIGINT: Final = range(-(2**63), 2**63)
+_ENDED: Final = "57P01 terminating connection due to administrator command"
 STEPS: Final = frozenset({HOLD, REVEAL, SETTLE, RELEASE})
 ENDINGS: Final = frozenset({SETTLE, RELEASE})
 LIMITS: Final = frozenset({LIMIT_DEPOSIT, LIMIT_LOSS, LIMIT_STAKE})
@@ -58,9 +59,9 @@ _FILLED: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
 class Backend:
     """The server's side of a lane's connection. It holds locks until it ends."""
 
-    def __init__(self, number: int, application: str) -> None:
+    def __init__(self, number: int, member: str) -> None:
         self.number = number
-        self.application = application
+        self.member = member
         self.alive = True
         self.ended: Callable[[], None] = lambda: None
         """What tells the client, set by whoever connects."""
@@ -99,10 +100,10 @@ class MemoryDatabase:
         self._backends: list[Backend] = []
         self._count = 0
 
-    def connect(self, application: str) -> Backend:
-        """A new backend without locks."""
+    def connect(self, member: str) -> Backend:
+        """A new backend of a member, without locks."""
         self._count += 1
-        backend = Backend(self._count, application)
+        backend = Backend(self._count, member)
         self._backends.append(backend)
         return backend
 
@@ -121,14 +122,33 @@ class MemoryDatabase:
         for backend in list(self._backends):
             self.end(backend)
 
-    def try_lock(self, backend: Backend, shards: Sequence[int]) -> int:
-        """Take those of `shards` that are free, and return how many are the backend's now."""
-        return sum(self.locks.setdefault(shard, backend) is backend for shard in shards)
+    def try_lock(self, backend: Backend, shards: Collection[int]) -> set[int]:
+        """Take and return those of `shards` that are free. Raises Lost if the backend has ended.
+
+        Real locks nest, so that one that is taken twice would outlive its release: nobody may.
+        """
+        if not backend.alive:
+            raise Lost(_ENDED)
+        assert all(self.locks.get(shard) is not backend for shard in shards), "no lock nests"
+        free = {shard for shard in shards if shard not in self.locks}
+        self.locks.update(dict.fromkeys(free, backend))
+        return free
+
+    def unlock(self, backend: Backend, shards: Collection[int]) -> None:
+        """Free locks that the backend holds. Raises Lost if it has ended."""
+        if not backend.alive:
+            raise Lost(_ENDED)
+        for shard in shards:
+            assert self.locks.pop(shard) is backend, "only its own locks are freed"
+
+    def backend(self, number: int) -> Backend | None:
+        """The live backend with this number."""
+        return next((one for one in self._backends if one.number == number), None)
 
     def commit(self, backend: Backend, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
         """Write all of it or nothing. Raises Refused, or Lost if the backend has ended."""
         if not backend.alive:
-            raise Lost("57P01 terminating connection due to administrator command")
+            raise Lost(_ENDED)
         self._check(facts, messages)
         for fact in facts:
             if type(fact) is Entry:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +44,12 @@ class Scripted:
                 raise step
             await step()
         self.posted += messages
+
+    async def claim(self, shards: Collection[int]) -> set[int]:
+        raise AssertionError(f"nobody claims {shards} here")
+
+    async def release(self, shards: Collection[int]) -> None:
+        raise AssertionError(f"nobody releases {shards} here")
 
     def lost(self) -> Awaitable[None]:
         return asyncio.shield(self.ended)
