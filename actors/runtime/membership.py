@@ -77,8 +77,9 @@ class Membership:
         self._sight_since_s = float("-inf")
         # When each was last seen, as long as anybody may ask.
         self._seen_s: dict[str, float] = {}
-        # Since when members have not claimed what they hold the lock of.
-        self._disowned_since_s: dict[tuple[str, int], float] = {}
+        # Since when members have not claimed what they hold the lock of, and when that was last
+        # asked: of members that are seen, and their shards.
+        self._disowned_s: dict[tuple[str, int], tuple[float, float]] = {}
         self._owned: dict[str, set[int]] = {}
         self._placed_for: tuple[str, ...] = ()
         self._placed: list[str | None] = [None] * shards
@@ -93,6 +94,11 @@ class Membership:
         self._owned = {member.id: shards_of_bits(member.shards) for member in members}
         for member in self.members:
             self._seen_s[member] = now_s
+        self._disowned_s = {
+            (member, shard): times
+            for (member, shard), times in self._disowned_s.items()
+            if member in self.members and shard not in self._owned[member]
+        }
         # Nobody asks for those that were silent for long: their locks have gone with them.
         self._seen_s = {
             member: at_s for member, at_s in self._seen_s.items() if now_s - at_s < 60 * SILENT_S
@@ -145,7 +151,10 @@ class Membership:
             since_s = max(self._seen_s.get(holder, float("-inf")), self._sight_since_s)
             return self.sighted and now_s - since_s >= SILENT_S
         if shard in self.owned_by(holder):
-            self._disowned_since_s.pop((holder, shard), None)
             return False
-        since_s = self._disowned_since_s.setdefault((holder, shard), now_s)
+        since_s, asked_s = self._disowned_s.get((holder, shard), (now_s, now_s))
+        if now_s - asked_s > SIGHT_S:
+            # The lock was somebody else's meanwhile, or it was not wanted.
+            since_s = now_s
+        self._disowned_s[holder, shard] = since_s, now_s
         return self.sighted and now_s - max(since_s, self._sight_since_s) >= SILENT_S
