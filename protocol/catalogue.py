@@ -366,5 +366,6 @@ EVENTS: Final[dict[str, EventEntry]] = {
         EventEntry("feed:joined", feed.FeedJoined, "feed"),
         EventEntry("token:expiring", auth.TokenExpiring, "the socket itself"),
         EventEntry("server:draining", node.ServerDraining, "every socket"),
+        EventEntry("room:interrupted", node.RoomInterrupted, "the room itself"),
     )
 }

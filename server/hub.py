@@ -9,7 +9,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from protocol.errors import TOO_MANY_ROOMS, Failure
 from protocol.outgoing import Outgoing
@@ -41,6 +41,16 @@ class StateKey(NamedTuple):
     key: object
 
 
+class RoomWatcher(Protocol):
+    """Who wants to know which rooms have anyone inside."""
+
+    def room_opened(self, namespace: str, room: str) -> None:
+        """Its first member is coming."""
+
+    def room_closed(self, namespace: str, room: str) -> None:
+        """Its last one has left."""
+
+
 class Hub:
     """All rooms of this process. Made inside the running loop."""
 
@@ -53,6 +63,7 @@ class Hub:
         "_recent",
         "_room_number",
         "_rooms",
+        "_watcher",
         "emitted",
         "epoch",
         "unlisted",
@@ -62,6 +73,7 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         self._rooms: dict[str, dict[str, Room]] = {}
         self._room_number = 0
+        self._watcher: RoomWatcher | None = None
         self._passes = Passes(self._tell_gathered)
         # Rooms that are to be told what has been gathered.
         self._gathering: Deadlines[Room] = Deadlines(GATHER_INTERVAL_S, self._gathering_due)
@@ -97,6 +109,10 @@ class Hub:
 
     # Membership.
 
+    def watch(self, watcher: RoomWatcher) -> None:
+        """Tell somebody from now on which rooms open and close."""
+        self._watcher = watcher
+
     def join(self, socket: Socket, room: str) -> None:
         """Put a socket into a room of its namespace. Raises `Failure` past the bound of rooms."""
         if room in socket.rooms:
@@ -112,6 +128,8 @@ class Hub:
         if target is None:
             self._room_number += 1
             target = rooms[room] = Room(self._room_number, socket.namespace, room)
+            if self._watcher is not None:
+                self._watcher.room_opened(socket.namespace, room)
         target.members[socket] = target.emitted
         target.recovering += socket.history is not None
 
@@ -130,6 +148,8 @@ class Hub:
         if not target.members:
             del rooms[room]
             self._gathering.discard(target)
+            if self._watcher is not None:
+                self._watcher.room_closed(socket.namespace, room)
 
     def leave_all(self, socket: Socket) -> None:
         """Take a socket out of every room."""

@@ -167,3 +167,9 @@ class ServerDraining(Event):
     """This server is closing: reconnect, at some moment within this time."""
 
     retry_after_ms: int
+
+
+class RoomInterrupted(Event):
+    """This socket may have missed what the room was told on another node: ask for its state."""
+
+    room: str
