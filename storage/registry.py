@@ -1,0 +1,118 @@
+"""Where members announce themselves: keys of Redis that expire."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from actors.runtime.membership import EXPIRES_MS, Member
+from actors.runtime.ports import Unreachable
+
+log = logging.getLogger(__name__)
+
+# All that one call may take. An announcement lives for half as long again.
+LIMIT_S: Final = 1.0
+# An id whose announcement has been gone for so long is a member that has ended.
+_FORGET_S: Final = 60.0
+# The set of ids of a cluster that has ended for good goes by itself.
+_SET_EXPIRES_S: Final = 3_600
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Member).decode
+
+
+class RedisRegistry:
+    """The announcements of a cluster's members in a Redis, and the set of their ids.
+
+    `url` is as redis-py reads it; raises ValueError for what is none. `expires_ms` is how long an
+    announcement is seen that is not renewed.
+    """
+
+    def __init__(self, url: str, cluster: str, *, expires_ms: int = EXPIRES_MS) -> None:
+        self._redis = Redis.from_url(
+            url,
+            # One at a time; the second is for `withdraw` beside an announcement that hangs.
+            max_connections=2,
+            socket_timeout=LIMIT_S,
+            socket_connect_timeout=LIMIT_S,
+            # Once more for a connection that Redis has closed since the last time.
+            retry=Retry(NoBackoff(), 1),
+            protocol=2,
+            client_name=f"{cluster}-registry",
+        )
+        self._expires_ms = expires_ms
+        self._prefix = f"{cluster}:member:"
+        self._ids = f"{cluster}:members"
+        # Since when the announcements of known ids have been gone, and whose could not be read.
+        self._gone_since_s: dict[str, float] = {}
+        self._unreadable: set[str] = set()
+
+    async def announce(self, mine: Member) -> list[Member]:
+        """Announce oneself, and see everybody who does. Raises Unreachable within LIMIT_S."""
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                ids = await self._tell(mine)
+                found = await self._redis.mget([self._prefix + member for member in ids])
+                seen = self._read(ids, found)
+                await self._forget_ended()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise Unreachable(f"Redis: {error}") from error
+        return seen
+
+    async def withdraw(self, member: str) -> None:
+        """Be gone at once. Raises Unreachable within LIMIT_S."""
+        try:
+            async with asyncio.timeout(LIMIT_S), self._redis.pipeline(transaction=False) as asked:
+                asked.delete(self._prefix + member)
+                asked.srem(self._ids, member)
+                await asked.execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            raise Unreachable(f"Redis: {error}") from error
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._redis.aclose()
+
+    async def _tell(self, mine: Member) -> list[str]:
+        """Announce oneself; the ids of all, some of them perhaps gone."""
+        async with self._redis.pipeline(transaction=False) as asked:
+            asked.set(self._prefix + mine.id, _encode(mine), px=self._expires_ms)
+            asked.sadd(self._ids, mine.id)
+            asked.expire(self._ids, _SET_EXPIRES_S)
+            asked.smembers(self._ids)
+            *_, ids = await asked.execute()
+        return sorted(member.decode() for member in ids)
+
+    def _read(self, ids: Sequence[str], found: Sequence[bytes | None]) -> list[Member]:
+        now_s = time.monotonic()
+        seen = []
+        gone_since_s = {}
+        for member, said in zip(ids, found, strict=True):
+            if said is None:
+                gone_since_s[member] = self._gone_since_s.get(member, now_s)
+                continue
+            try:
+                seen.append(_decode(said))
+            except msgspec.DecodeError as error:
+                self._warn_once(member, error)
+        self._gone_since_s = gone_since_s
+        self._unreadable.intersection_update(ids)
+        return seen
+
+    def _warn_once(self, member: str, error: Exception) -> None:
+        if member not in self._unreadable:
+            self._unreadable.add(member)
+            log.warning("the announcement of %s is of another version: %s", member, error)
+
+    async def _forget_ended(self) -> None:
+        now_s = time.monotonic()
+        ended = [id_ for id_, at_s in self._gone_since_s.items() if now_s - at_s >= _FORGET_S]
+        if ended:
+            await self._redis.srem(self._ids, *ended)
