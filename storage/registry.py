@@ -66,6 +66,19 @@ class RedisRegistry:
             raise Unreachable(f"Redis: {error}") from error
         return seen
 
+    async def look(self) -> list[Member]:
+        """See everybody without announcing oneself. Raises Unreachable within LIMIT_S."""
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                async with self._redis.pipeline(transaction=False) as asked:
+                    asked.smembers(self._ids)
+                    (known,) = await asked.execute()
+                ids = sorted(member.decode() for member in known)
+                keys = [self._prefix + member for member in ids]
+                return self._read(ids, await self._redis.mget(keys) if keys else [])
+        except (RedisError, OSError, TimeoutError) as error:
+            raise Unreachable(f"Redis: {error}") from error
+
     async def withdraw(self, member: str) -> None:
         """Be gone at once. Raises Unreachable within LIMIT_S."""
         try:
