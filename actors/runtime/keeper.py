@@ -88,6 +88,8 @@ class Keeper:
         # What was ours or should have been while Redis was in sight: it may be won back without.
         self._last_wanted: frozenset[int] = frozenset()
         self._able_s = float("-inf")
+        # What others were last told to look at: whether this member drains, and whether it is able.
+        self._shown = (False, False)
         self._reachable = True
         self._warned: set[str] = set()
         self._announce = asyncio.Event()
@@ -96,6 +98,7 @@ class Keeper:
         self.counts: Counter[str] = Counter()
         """Shards claimed and handed over, and connections of silent members that were ended."""
         exchange.listen("owners", self._heard_owners)
+        exchange.listen("look", lambda _sender, _body: self.rouse())
         exchange.on_joined(self.rouse)
 
     @property
@@ -158,8 +161,9 @@ class Keeper:
 
     async def _look(self) -> None:
         self._note_changes()
+        mine = self.announcement()
         try:
-            seen = await self._registry.announce(self.announcement())
+            seen = await self._registry.announce(mine)
         except Unreachable as error:
             if self._reachable:
                 log.warning("Redis is out of sight, so no shards are taken over: %s", error)
@@ -168,6 +172,10 @@ class Keeper:
         if not self._reachable:
             log.info("Redis is in sight again")
         self._reachable = True
+        if (mine.draining, mine.able) != self._shown:
+            # Who should own what is another now: nobody is to find out half a second late.
+            self._shown = (mine.draining, mine.able)
+            self._exchange.say_all("look", None)
         before = self.membership.members.keys()
         self.membership.saw(seen)
         for member in before - self.membership.members.keys() - {self._me.id}:
