@@ -9,6 +9,7 @@ import asyncpg
 import click
 import uvloop
 
+from actors.runtime.ports import Unreachable
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
 from server.settings import Settings, SettingsError, load_settings
 from storage.chains import ChainError
@@ -27,6 +28,7 @@ _EXPECTED: Final = (
     ChainError,
     WrongKeyError,
     WrongShardsError,
+    Unreachable,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     OSError,
