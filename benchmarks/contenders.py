@@ -16,11 +16,12 @@ from benchmarks.ledger import audit, check_rows
 from benchmarks.peer_process import has_node, node_command, python_command, started
 from benchmarks.peers.peer_plan import PeerPlan
 from benchmarks.players import Player, enlist
-from benchmarks.redis_process import NOT_PERSISTING, SYNCED, redis_program, redis_running
+from benchmarks.redis_process import SYNCED, redis_running
 from benchmarks.redis_wallets import RedisWallets
 from benchmarks.server_process import SERVE, own_storage, serving
 from benchmarks.usage import Meter, Reading, postmaster_pid
 from storage.migrate import migrate
+from storage.redis_server import NOT_PERSISTING, redis_program
 
 PITBOSS: Final = "Pitboss"
 NODE: Final = "Node, Redis not persisting"

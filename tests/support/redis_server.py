@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from storage.redis_server import NOT_PERSISTING
+
 _START_LIMIT_S = 10.0
 # Between choosing a free port and binding it somebody else may take it; rarely, and never often.
 _ATTEMPTS = 5
@@ -30,10 +32,9 @@ def redis_running(program: str, folder: Path) -> Iterator[str]:
 
 def _spawn(program: str, port: int, folder: Path) -> subprocess.Popen[bytes]:
     options = ["--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
-    nothing_on_disk = ["--save", "", "--appendonly", "no"]
     with (folder / "redis.log").open("ab") as log:
         return subprocess.Popen(
-            [program, *options, *nothing_on_disk], stdout=log, stderr=subprocess.STDOUT
+            [program, *options, *NOT_PERSISTING], stdout=log, stderr=subprocess.STDOUT
         )
 
 
