@@ -11,6 +11,7 @@ COMPILE := $(VENV)/bin/pip-compile --quiet --generate-hashes --strip-extras --al
 
 help:
 	@echo "make serve          start Pitboss on 127.0.0.1:8080, with its own PostgreSQL in ./data"
+	@echo "make serve WORKERS=2   the same with two processes, and a Redis that they meet over"
 	@echo "make test           run every test"
 	@echo "make check          lint, formatting, types, import rules, tidiness"
 	@echo "make sim SEED=7     simulate one seed; without SEED, 1,000 of them"
@@ -21,7 +22,7 @@ help:
 	@echo "make clean          remove .venv and caches; ./data stays"
 
 serve: $(VENV)/.runtime
-	@exec $(RUN) -m server serve
+	@exec $(RUN) -m server serve $(if $(WORKERS),--workers $(WORKERS))
 
 # Most tests wait for something: two files at a time keep two cores busy.
 test: $(VENV)/.development

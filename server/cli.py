@@ -7,6 +7,7 @@ import click
 
 from server.cli_audit import audit
 from server.cli_bench import bench
+from server.cli_cluster import cluster
 from server.cli_crash import crash
 from server.cli_run import run, settings_or_exit
 from server.cli_seeds import seeds
@@ -15,6 +16,7 @@ from server.cli_wallet import wallet
 from server.serve import database
 from server.serve import serve as serve_node
 from server.settings import Settings
+from server.supervisor import MOST_WORKERS, serve_workers
 from server.verify.group import verify
 from storage.migrate import migrate as apply_migrations
 
@@ -33,12 +35,23 @@ def main() -> None:
 
 
 @main.command()
-def serve() -> None:
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    default=1,
+    show_default=True,
+    help="Processes that share the port, supervised. SIGHUP replaces them one after the other.",
+)
+@click.option("--worker", is_flag=True, hidden=True, help="One of them, as a supervisor starts it.")
+def serve(workers: int, worker: bool) -> None:
     """Serve players until SIGTERM or SIGINT, then drain.
 
     The database is started and migrated first. The exit code is 0 after an orderly end.
     """
-    sys.exit(run(serve_node(settings_or_exit())))
+    settings = settings_or_exit()
+    if workers == 1:
+        sys.exit(run(serve_node(settings, worker=worker)))
+    sys.exit(run(serve_workers(settings, workers)))
 
 
 @main.command()
@@ -59,5 +72,5 @@ async def _migrate(settings: Settings) -> list[str]:
         return await apply_migrations(postgres.dsn)
 
 
-for command in (token, user, wallet, verify, audit, crash, seeds, bench):
+for command in (token, user, wallet, verify, audit, crash, seeds, cluster, bench):
     main.add_command(command)

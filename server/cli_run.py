@@ -16,6 +16,7 @@ from storage.chains import ChainError
 from storage.cluster import WrongShardsError
 from storage.embedded import EmbeddedPostgresError
 from storage.migrate import MigrationError
+from storage.redis_server import EmbeddedRedisError
 from storage.vault import WrongKeyError
 
 _Result = TypeVar("_Result")
@@ -24,6 +25,7 @@ _Result = TypeVar("_Result")
 _EXPECTED: Final = (
     Failure,
     EmbeddedPostgresError,
+    EmbeddedRedisError,
     MigrationError,
     ChainError,
     WrongKeyError,

@@ -20,6 +20,7 @@ NOUNS = {
     "audit",
     "crash",
     "seeds",
+    "cluster",
     "bench",
 }
 
