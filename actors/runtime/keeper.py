@@ -55,8 +55,9 @@ _decode_owned = msgspec.msgpack.Decoder(Owned).decode
 class Keeper:
     """One member's place in the cluster.
 
-    `me` is what it announces, but for what changes; `claimed` is told of shards that are ours now,
-    so that what lives in them is woken.
+    `me` is what it announces, but for what changes. `claimed` is told of shards that are ours now,
+    so that what lives in them is woken; `leaving` of those that are given up, while their locks are
+    still held; `gone` of members that are seen no more.
     """
 
     def __init__(
@@ -71,6 +72,8 @@ class Keeper:
         node: Node,
         load: Callable[[], Load],
         claimed: Callable[[Collection[int]], None],
+        leaving: Callable[[Collection[int]], None] = lambda _shards: None,
+        gone: Callable[[str], None] = lambda _member: None,
     ) -> None:
         self.membership = membership
         self._me = me
@@ -82,6 +85,8 @@ class Keeper:
         self._node = node
         self._load = load
         self._claimed = claimed
+        self._leaving = leaving
+        self._gone = gone
         self._draining = False
         self._revision = 0
         self._owned: frozenset[int] = frozenset()
@@ -181,6 +186,7 @@ class Keeper:
         for member in before - self.membership.members.keys() - {self._me.id}:
             log.warning("member %s is not seen any more", member)
             self._routes.gone(member)
+            self._gone(member)
         for one in seen:
             if one.id != self._me.id:
                 self._take_in(one, new=one.id not in before)
@@ -233,6 +239,7 @@ class Keeper:
         self._shards.give_up(leaving)
         actors = self._node.leave(leaving)
         self._note_changes()
+        self._leaving(leaving)
         try:
             await self._shards.release(leaving)
         finally:
