@@ -16,7 +16,9 @@ from prometheus_client.registry import Collector
 
 from actors.runtime.node import Node
 from actors.runtime.post import Post
+from actors.runtime.routes import OUTCOMES as REMOTE_OUTCOMES
 from protocol.disconnects import REASONS
+from server.cluster.cluster import Cluster
 from server.commands.bets import BetCommands
 from server.documents.refusals import CONNECTING
 from server.http.body import Body
@@ -168,6 +170,80 @@ class NodeCollector(Collector):
             ("items_unlisted", self._sockets.hub.unlisted),
         ):
             yield CounterMetricFamily(f"pitboss_{name}", f"Total {name}.", value=value)
+
+
+class ClusterCollector(Collector):
+    """Reads what a member of a cluster says of it off its parts."""
+
+    def __init__(self, cluster: Cluster, journal: Journal) -> None:
+        self._cluster = cluster
+        self._journal = journal
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, as they stand now."""
+        yield from self._shards()
+        yield from self._bus()
+        yield from self._remote()
+
+    def _shards(self) -> Iterator[Metric]:
+        keeper, membership = self._cluster.keeper, self._cluster.membership
+        sighted = membership.sighted
+        yield _gauge("pitboss_cluster_sighted", "Whether members were seen just now.", sighted)
+        yield _gauge(
+            "pitboss_cluster_members", "Members at the last look.", len(membership.members)
+        )
+        yield _gauge("pitboss_shards_owned", "Shards of this node.", len(self._journal.owned))
+        yield _gauge("pitboss_shards_wanted", "Those that should be its.", len(keeper.wanted))
+        yield _labelled(
+            CounterMetricFamily,
+            "pitboss_shards_moved",
+            "Shards claimed and handed over.",
+            Counter({kind: keeper.counts[kind] for kind in ("claimed", "handed_over")}),
+        )
+        yield CounterMetricFamily(
+            "pitboss_silent_ended",
+            "Connections to PostgreSQL of silent members that were ended.",
+            value=keeper.counts["ended"],
+        )
+
+    def _bus(self) -> Iterator[Metric]:
+        bus = self._cluster.bus
+        traffic = bus.traffic
+        yield _gauge("pitboss_bus_connected", "Whether the bus is there.", bus.connected)
+        yield _gauge("pitboss_bus_unsent_bytes", "What Redis has not taken yet.", bus.unsent_bytes)
+        yield _labelled(
+            CounterMetricFamily,
+            "pitboss_bus_frames",
+            "Frames on the bus; those refused were not sent.",
+            Counter(
+                {"in": traffic.frames_in, "out": traffic.frames_out, "refused": traffic.refused}
+            ),
+        )
+        yield _labelled(
+            CounterMetricFamily,
+            "pitboss_bus_bytes",
+            "Their bytes.",
+            Counter({"in": traffic.bytes_in, "out": traffic.bytes_out}),
+        )
+        yield CounterMetricFamily(
+            "pitboss_bus_joined", "How often the bus was joined.", value=traffic.joined
+        )
+
+    def _remote(self) -> Iterator[Metric]:
+        routes = self._cluster.routes
+        yield _labelled(
+            CounterMetricFamily,
+            "pitboss_remote_commands",
+            "Commands to other nodes, by how they ended.",
+            _with_zeros(routes.outcomes, REMOTE_OUTCOMES),
+        )
+        yield CounterMetricFamily(
+            "pitboss_remote_commands_served",
+            "Commands that came from other nodes.",
+            value=routes.served,
+        )
+        yield _gauge("pitboss_remote_commands_asked", "Under way to other nodes.", routes.asked)
+        yield _gauge("pitboss_parked", "Commands that wait for a shard's owner.", routes.parked)
 
 
 def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
