@@ -39,6 +39,7 @@ from server.auth.service import Accounts
 from server.auth.tokens import Tokens
 from server.clock import Clock
 from server.cluster.cluster import Cluster, new_member_id
+from server.cluster.shared import SharedFloor
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
 from server.commands.crash import CrashCommands
@@ -58,7 +59,7 @@ from server.http.gate import Gate
 from server.http.health import Health
 from server.jobs import Jobs
 from server.lag import watch_lag
-from server.metrics import Commits, MetricsPage, NodeCollector, lag_histogram
+from server.metrics import ClusterCollector, Commits, MetricsPage, NodeCollector, lag_histogram
 from server.pulse import SAMPLE_S, Pulse
 from server.router import Router
 from server.settings import Settings
@@ -198,6 +199,7 @@ class Pitboss:
             max_connections_per_user=settings.max_connections_per_user,
         )
         self.sockets = SocketServer(_socket_options(settings), self.floor)
+        self.shared = SharedFloor(self.cluster, self.sockets) if self.cluster else None
         self.post = Post(self.storage.outbox)
         self.crash_tables = {table.number: table for table in settings.crash_tables}
         # With those that are closed, which nobody can ask for.
@@ -217,8 +219,8 @@ class Pitboss:
         self.pulse = Pulse(self._totals, time.monotonic)
         self.router = self._router(pools.people)
         self.floor.bind(self.router)
-        if self.cluster is not None:
-            self.cluster.bind(self.node, self._load, self._claimed)
+        if self.cluster is not None and self.shared is not None:
+            self.cluster.bind(self.node, self._load, self._claimed, self.shared)
         self._lanes: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
@@ -237,7 +239,7 @@ class Pitboss:
             self.storage.journal,
             self.storage.store,
             self.post,
-            Publishing(self.sockets.hub),
+            self.shared.rooms if self.shared else Publishing(self.sockets.hub),
             Clock(now_ms),
             _fresh_secret,
             max_live=settings.max_live_actors,
@@ -376,6 +378,8 @@ class Pitboss:
                 self.work,
             )
         )
+        if self.cluster is not None:
+            self.registry.register(ClusterCollector(self.cluster, self.storage.journal))
         MetricsPage(self.registry, time.monotonic).add_to(app)
         return app
 
@@ -410,7 +414,8 @@ class Pitboss:
         await self.storage.outbox.flush()
         await self.storage.wallets.flush_snapshots()
         self.node.close()
-        if self.cluster is not None:
+        if self.cluster is not None and self.shared is not None:
+            self.shared.close()
             await self.cluster.stop()
         self.storage.wallets.close()
         self.sockets.close()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 
 import asyncpg
 import msgspec
@@ -56,6 +56,16 @@ def settings_digest(settings: Settings) -> str:
     return blake2b(msgspec.json.encode(rules), digest_size=8).hexdigest()
 
 
+class Company(Protocol):
+    """Who minds what others do: the parts of a floor that are shared with them."""
+
+    def leaving(self, shards: Collection[int]) -> None:
+        """These shards are given up."""
+
+    def gone(self, member: str) -> None:
+        """This member is seen no more."""
+
+
 class Cluster:
     """What one node has of its cluster. Made inside the running loop; `bind` comes next."""
 
@@ -87,9 +97,13 @@ class Cluster:
         )
 
     def bind(
-        self, node: Node, load: Callable[[], Load], claimed: Callable[[Collection[int]], None]
+        self,
+        node: Node,
+        load: Callable[[], Load],
+        claimed: Callable[[Collection[int]], None],
+        company: Company,
     ) -> None:
-        """Say whose cluster this is, what it carries, and who is told of shards that are ours."""
+        """Say whose cluster this is, what it carries, and who is told of shards and of members."""
         self.routes.bind(node.send, node.kinds, (Join,))
         self.keeper = Keeper(
             self._me,
@@ -102,6 +116,8 @@ class Cluster:
             node,
             load,
             claimed,
+            company.leaving,
+            company.gone,
         )
 
     @property
