@@ -11,8 +11,10 @@ from protocol.errors import NOT_FOUND, Failure
 from server.activity import Activity
 from server.budget import Budgets, Clock
 from server.caller import Caller
+from server.cluster.activity import FarActivity
 from server.reply import Answer
 from server.router import Handler
+from server.work import Work
 
 # A rain tells everybody in a room, and is up to fifty rows and as many again of who receives:
 # one in ten seconds for each player, and a few at once. More: `rate_limited`.
@@ -27,32 +29,59 @@ _PRIVATE: Final = "user:"
 
 
 class RainCommands:
-    """The handler of `rain:start`."""
+    """The handler of `rain:start`. In a cluster, those who are active on any node are counted."""
 
-    def __init__(self, node: Node, activity: Activity, clock_s: Clock) -> None:
+    def __init__(
+        self,
+        node: Node,
+        activity: Activity,
+        clock_s: Clock,
+        everywhere: FarActivity | None = None,
+    ) -> None:
         self._node = node
         self._activity = activity
+        self._everywhere = everywhere
         self._budgets = Budgets(RAINS_PER_SECOND, RAINS_AT_ONCE, clock_s)
         self._rooms = Budgets(ROOM_RAINS_PER_SECOND, ROOM_RAINS_AT_ONCE, clock_s)
         self._clock_s = clock_s
 
-    def handlers(self, _work: object) -> dict[str, Handler]:
+    def handlers(self, work: Work) -> dict[str, Handler]:
         """All of them, by name."""
-        return {"rain:start": self._start}
+        everywhere = self._everywhere
+        if everywhere is None:
+            return {"rain:start": self._start}
+
+        async def start(caller: Caller, command: StartRain, answer: Answer) -> None:
+            self._admit(caller, command)
+            # Also where nobody is there: the wallet knows whether this request was made before.
+            to = await everywhere.active(
+                command.room, command.minutes * 60, MAX_RECEIVERS, without=caller.user_id
+            )
+            self._send(caller, command, to, answer)
+
+        return {"rain:start": work.preparing(start)}
 
     def _start(self, caller: Caller, command: StartRain, answer: Answer) -> None:
-        assert caller.identity is not None
         try:
-            self._take(caller.user_id, command.room)
-            if command.room.startswith(_PRIVATE):
-                raise Failure(NOT_FOUND, room=command.room)
+            self._admit(caller, command)
         except Failure as failure:
             answer.reject(failure)
             return
-        # Also where nobody is there: the wallet knows whether this request was made before.
         to = self._activity.active(
             command.room, command.minutes * 60, MAX_RECEIVERS, without=caller.user_id
         )
+        self._send(caller, command, to, answer)
+
+    def _admit(self, caller: Caller, command: StartRain) -> None:
+        """Raise the Failure of who may not let it rain there now, if they may not."""
+        self._take(caller.user_id, command.room)
+        if command.room.startswith(_PRIVATE):
+            raise Failure(NOT_FOUND, room=command.room)
+
+    def _send(
+        self, caller: Caller, command: StartRain, to: tuple[int, ...], answer: Answer
+    ) -> None:
+        assert caller.identity is not None
         start = commands.StartRain(
             to,
             command.room,
