@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 from aiohttp import web
@@ -188,8 +189,7 @@ class Pitboss:
             Tokens([settings.jwt_secret_value()], now_ms=now_ms),
             now_ms=now_ms,
             guests=settings.guest_accounts,
-            # The floor comes later, as it needs the accounts.
-            on_revoked=lambda session_id: self.floor.session_ended(session_id),  # noqa: PLW0108 - see above
+            on_revoked=self._revoked,
         )
         self.allowance = Allowance(_rates(settings), time.monotonic)
         self.floor = Floor(
@@ -199,7 +199,6 @@ class Pitboss:
             max_connections_per_user=settings.max_connections_per_user,
         )
         self.sockets = SocketServer(_socket_options(settings), self.floor)
-        self.shared = SharedFloor(self.cluster, self.sockets) if self.cluster else None
         self.post = Post(self.storage.outbox)
         self.crash_tables = {table.number: table for table in settings.crash_tables}
         # With those that are closed, which nobody can ask for.
@@ -213,6 +212,7 @@ class Pitboss:
         self.feed = LiveFeed(
             self.sockets.hub, partial(usernames, pools.people), _most_stakes(settings)
         )
+        self.shared = self._share(self.cluster) if self.cluster else None
         self.node = self._node()
         self.tables = Tables(self.node, self._all_tables)
         self.bets = BetCommands(self.node, Bets(pools.people, self.storage.vault), time.monotonic)
@@ -224,6 +224,25 @@ class Pitboss:
         self._lanes: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
+
+    def _share(self, cluster: Cluster) -> SharedFloor:
+        return SharedFloor(
+            cluster,
+            self.sockets,
+            self.activity,
+            self.feed,
+            _chance(),
+            self._revoked_elsewhere,
+        )
+
+    def _revoked(self, session_id: UUID) -> None:
+        self.floor.session_ended(session_id)
+        if self.shared is not None:
+            self.shared.sessions.revoked(session_id)
+
+    def _revoked_elsewhere(self, session_id: UUID) -> None:
+        self.accounts.session_ended(session_id)
+        self.floor.session_ended(session_id)
 
     def _node(self) -> Node:
         settings = self.settings
@@ -265,8 +284,9 @@ class Pitboss:
     def _floor_commands(
         self, pool: asyncpg.Pool
     ) -> tuple[RainCommands, FeedCommands, StatsCommands, SwitchCommands]:
+        everywhere = self.shared.activity if self.shared is not None else None
         return (
-            RainCommands(self.node, self.activity, time.monotonic),
+            RainCommands(self.node, self.activity, time.monotonic, everywhere),
             FeedCommands(self.feed),
             StatsCommands(StatsReader(pool)),
             SwitchCommands(self.switches, SwitchStore(pool), self.crash_tables),
@@ -380,6 +400,8 @@ class Pitboss:
         )
         if self.cluster is not None:
             self.registry.register(ClusterCollector(self.cluster, self.storage.journal))
+        if self.shared is not None:
+            self.registry.register(self.shared.metrics)
         MetricsPage(self.registry, time.monotonic).add_to(app)
         return app
 

@@ -22,6 +22,9 @@ from server.sockets.deadlines import Deadlines
 TOPIC: Final = "rooms"
 # How long members are spoken to that were there: Redis may lose sight of all for a moment.
 GRACE_S: Final = 10.0
+# How long every state goes out once shards are given up: as long as it takes to commit what their
+# actors have decided.
+HURRY_S: Final = 1.0
 # Rooms whose last number is known, at about 200 bytes each: those of as many players. Of the one
 # that was told longest ago it is forgotten; what is told there next begins anew, and is no gap.
 MAX_NUMBERED: Final = 100_000
@@ -55,6 +58,7 @@ class Telling:
         # Keys that were told within the last interval, and what has come for them since.
         self._recent: Deadlines[_State] = Deadlines(UPDATE_INTERVAL_S, self._state_due)
         self._pending: dict[_State, tuple[Any, Asker | None]] = {}
+        self._hurries_until_s = float("-inf")
         self._number = 0
         # The last number of each room, the one that was told last at the end.
         self._numbers: OrderedDict[str, int] = OrderedDict()
@@ -108,7 +112,7 @@ class Telling:
     # States.
 
     def _update(self, state: _State, data: Any, origin: Asker | None) -> None:
-        if state in self._recent:
+        if state in self._recent and self._loop.time() >= self._hurries_until_s:
             self._pending[state] = data, origin
         else:
             self._recent.add(state)
@@ -128,8 +132,15 @@ class Telling:
     def _tell_state(self, state: _State, data: Any, origin: Asker | None) -> None:
         self._tell(state.channel, STATE, state.event, data, key=state.key, origin=origin)
 
-    def flush(self) -> None:
-        """Tell the states that wait: before their actors are another's, which tells newer ones."""
+    def hurry(self) -> None:
+        """Let no state wait for a moment: its actor may soon be another's, which tells newer ones.
+
+        What waits already goes out now.
+        """
+        self._hurries_until_s = self._loop.time() + HURRY_S
+        self._flush()
+
+    def _flush(self) -> None:
         pending, self._pending = self._pending, {}
         for state, waiting in pending.items():
             self._tell_state(state, *waiting)
@@ -218,7 +229,7 @@ class Telling:
 
     def close(self) -> None:
         """Say what waits, and nothing any more."""
-        self.flush()
+        self._flush()
         self._recent.close()
         if self._timer is not None:
             self._timer.cancel()
