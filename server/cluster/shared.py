@@ -1,6 +1,6 @@
-"""The floor that this node shares with others: what its rooms and players need of them."""
+"""The floor that this node shares with others: what its rooms and sockets need of them."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from random import Random
 from uuid import UUID
 
@@ -8,7 +8,6 @@ from server.activity import Activity
 from server.cluster.activity import FarActivity
 from server.cluster.cluster import Cluster
 from server.cluster.feed import FarFeed
-from server.cluster.metrics import RoomsCollector
 from server.cluster.rooms import FarRooms
 from server.cluster.sessions import FarSessions
 from server.feed import LiveFeed
@@ -18,30 +17,35 @@ from server.sockets.server import SocketServer
 class SharedFloor:
     """The parts of a node's floor that know of other nodes. Made inside the running loop.
 
-    `end_session` is called with sessions that were revoked on another node.
+    `end_session` makes a session useless here that was revoked on another node.
     """
 
     def __init__(
-        self,
-        cluster: Cluster,
-        sockets: SocketServer,
-        activity: Activity,
-        feed: LiveFeed,
-        chance: Random,
-        end_session: Callable[[UUID], None],
+        self, cluster: Cluster, sockets: SocketServer, end_session: Callable[[UUID], None]
     ) -> None:
-        exchange, membership = cluster.exchange, cluster.membership
+        self._cluster = cluster
         self.rooms = FarRooms(
-            exchange, sockets.hub, lambda: membership.others, cluster.routes.origin_of
+            cluster.exchange,
+            sockets.hub,
+            lambda: cluster.membership.others,
+            cluster.routes.origin_of,
         )
-        self.activity = FarActivity(exchange, activity, chance, lambda: membership.members)
-        self.feed = FarFeed(exchange, feed)
-        self.sessions = FarSessions(exchange, end_session)
-        self.metrics = RoomsCollector(self.rooms)
+        self.sessions = FarSessions(cluster.exchange, end_session)
+
+    def share_feed(self, feed: LiveFeed) -> None:
+        """Have all nodes show one feed."""
+        FarFeed(self._cluster.exchange, feed)
+
+    def share_activity(self, activity: Activity, chance: Random) -> FarActivity:
+        """Who is active on any node."""
+        return FarActivity(self._cluster.exchange, activity, chance, self._members)
+
+    def _members(self) -> Iterable[str]:
+        return self._cluster.membership.members
 
     def leaving(self, _shards: Collection[int]) -> None:
         """Shards are given up: what waits to be told is told before their new owner tells more."""
-        self.rooms.telling.hurry()
+        self.rooms.telling.flush()
 
     def gone(self, member: str) -> None:
         """A member is seen no more."""
