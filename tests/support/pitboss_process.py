@@ -22,8 +22,9 @@ _ROOT: Final = Path(__file__).resolve().parents[2]
 class PitbossProcess:
     """`pitboss serve` on a free port, with its output in a file."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *, workers: int = 1, **environment: str) -> None:
         self.folder = folder
+        self._workers = workers
         self.output = folder / "serve.out"
         self._environment = {
             **{name: value for name, value in os.environ.items() if not _is_setting(name)},
@@ -47,7 +48,7 @@ class PitbossProcess:
         """Start it and wait until it takes bets."""
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "server", "serve"],
+                [sys.executable, "-m", "server", "serve", "--workers", str(self._workers)],
                 cwd=_ROOT,
                 env=self._environment,
                 stdout=output,
@@ -83,6 +84,21 @@ class PitbossProcess:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
         self._process.wait(_STOP_LIMIT_S)
+
+    def freeze(self) -> None:
+        """Stop it where it stands, as a paused virtual machine would be."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Have it go on where it was stopped."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended, frozen or not."""
+        return self._process is not None and self._process.poll() is None
 
     def terminate(self) -> None:
         """Ask it to drain."""
