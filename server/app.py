@@ -40,7 +40,6 @@ from server.auth.service import Accounts
 from server.auth.tokens import Tokens
 from server.clock import Clock
 from server.cluster.cluster import Cluster, new_member_id
-from server.cluster.metrics import RoomsCollector
 from server.cluster.shared import SharedFloor
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
@@ -209,15 +208,11 @@ class Pitboss:
         self.switches = Switches(
             SwitchStore(pools.people), self.paused, self.sockets.hub, self.crash_tables, now_ms
         )
-        chance = _chance()
-        self.activity = Activity(self.sockets.hub, time.monotonic, chance)
-        self.everywhere = self.shared.share_activity(self.activity, chance) if self.shared else None
+        self.activity = Activity(self.sockets.hub, time.monotonic, _chance())
         self.feed = LiveFeed(
             self.sockets.hub, partial(usernames, pools.people), _most_stakes(settings)
         )
         self.shared = self._share(self.cluster) if self.cluster else None
-        if self.shared is not None:
-            self.shared.share_feed(self.feed)
         self.node = self._node()
         self.tables = Tables(self.node, self._all_tables)
         self.bets = BetCommands(self.node, Bets(pools.people, self.storage.vault), time.monotonic)
@@ -368,17 +363,6 @@ class Pitboss:
         jobs.every(SESSION_CHECK_S, self._check_sessions)
         jobs.every(SESSION_SWEEP_S, self._sweep_sessions)
 
-    def _session_revoked(self, session_id: UUID) -> None:
-        """A session was revoked here: its sockets end on every node."""
-        self.floor.session_ended(session_id)
-        if self.shared is not None:
-            self.shared.sessions.revoked(session_id)
-
-    def _end_session(self, session_id: UUID) -> None:
-        """A session was revoked on another node."""
-        self.accounts.session_ended(session_id)
-        self.floor.session_ended(session_id)
-
     async def _check_sessions(self) -> None:
         sessions = self.floor.sessions
         for start in range(0, len(sessions), SESSION_CHECK_BATCH):
@@ -418,8 +402,6 @@ class Pitboss:
             self.registry.register(ClusterCollector(self.cluster, self.storage.journal))
         if self.shared is not None:
             self.registry.register(self.shared.metrics)
-        if self.cluster is not None and self.shared is not None:
-            self.registry.register(RoomsCollector(self.shared.rooms))
         MetricsPage(self.registry, time.monotonic).add_to(app)
         return app
 

@@ -1,6 +1,6 @@
-"""The floor that this node shares with others: what its rooms and sockets need of them."""
+"""The floor that this node shares with others: what its rooms and players need of them."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from random import Random
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from server.activity import Activity
 from server.cluster.activity import FarActivity
 from server.cluster.cluster import Cluster
 from server.cluster.feed import FarFeed
+from server.cluster.metrics import RoomsCollector
 from server.cluster.rooms import FarRooms
 from server.cluster.sessions import FarSessions
 from server.feed import LiveFeed
@@ -17,35 +18,30 @@ from server.sockets.server import SocketServer
 class SharedFloor:
     """The parts of a node's floor that know of other nodes. Made inside the running loop.
 
-    `end_session` makes a session useless here that was revoked on another node.
+    `end_session` is called with sessions that were revoked on another node.
     """
 
     def __init__(
-        self, cluster: Cluster, sockets: SocketServer, end_session: Callable[[UUID], None]
+        self,
+        cluster: Cluster,
+        sockets: SocketServer,
+        activity: Activity,
+        feed: LiveFeed,
+        chance: Random,
+        end_session: Callable[[UUID], None],
     ) -> None:
-        self._cluster = cluster
+        exchange, membership = cluster.exchange, cluster.membership
         self.rooms = FarRooms(
-            cluster.exchange,
-            sockets.hub,
-            lambda: cluster.membership.others,
-            cluster.routes.origin_of,
+            exchange, sockets.hub, lambda: membership.others, cluster.routes.origin_of
         )
-        self.sessions = FarSessions(cluster.exchange, end_session)
-
-    def share_feed(self, feed: LiveFeed) -> None:
-        """Have all nodes show one feed."""
-        FarFeed(self._cluster.exchange, feed)
-
-    def share_activity(self, activity: Activity, chance: Random) -> FarActivity:
-        """Who is active on any node."""
-        return FarActivity(self._cluster.exchange, activity, chance, self._members)
-
-    def _members(self) -> Iterable[str]:
-        return self._cluster.membership.members
+        self.activity = FarActivity(exchange, activity, chance, lambda: membership.members)
+        self.feed = FarFeed(exchange, feed)
+        self.sessions = FarSessions(exchange, end_session)
+        self.metrics = RoomsCollector(self.rooms)
 
     def leaving(self, _shards: Collection[int]) -> None:
         """Shards are given up: what waits to be told is told before their new owner tells more."""
-        self.rooms.telling.flush()
+        self.rooms.telling.hurry()
 
     def gone(self, member: str) -> None:
         """A member is seen no more."""
