@@ -34,6 +34,8 @@ class Kind(NamedTuple):
     """When a hydrated actor wants to be called, in milliseconds; None for never."""
     read_back: Callable[[Any], None] = lambda _state: None
     """Told of a state when all its facts were applied that storage has."""
+    busy: Callable[[Any], bool] | None = None
+    """Whether this is a bad moment to move the actor to another node; None: none is."""
 
     @property
     def repeats(self) -> bool:

@@ -242,4 +242,6 @@ def crash_kind(tables: Mapping[int, Table], paused: Container[str]) -> Kind:
         # At once where a round was interrupted, or may be due.
         alarm=lambda _state: 1,
         read_back=read_back,
+        # Its bets would be given back.
+        busy=lambda state: state.round is not None and state.round.open_bets > 0,
     )

@@ -27,6 +27,9 @@ PING_S: Final = 0.5
 # How long a lane may be without its connection before that is announced: it mostly wins it back at
 # once, and shards should not move to and fro for that.
 UNABLE_S: Final = 1.0
+# How long a shard may stay for the round that is played in it, which would be given back if it moved
+# now: longer than nearly all rounds take. A drain grants half of its own time.
+LINGER_S: Final = 60.0
 # How often a drain looks whether everything is handed over.
 DRAIN_LOOK_S: Final = 0.01
 # Connections of silent members that are ended at a time.
@@ -97,6 +100,9 @@ class Keeper:
         self._shown = (False, False)
         self._reachable = True
         self._warned: set[str] = set()
+        # Until when shards may linger that should be another's, and how long they are granted.
+        self._linger_until_s: dict[int, float] = {}
+        self._linger_s = LINGER_S
         self._announce = asyncio.Event()
         self._place = asyncio.Event()
         self._pinged_s = float("-inf")
@@ -225,6 +231,7 @@ class Keeper:
         if self.membership.sighted:
             place = self.membership.place()
             leaving = {shard for shard in owned if place[shard] not in (None, self._me.id)}
+            leaving -= self._lingering(leaving)
             if leaving:
                 await self._hand_over(leaving)
             self._last_wanted = frozenset(self.membership.wanted())
@@ -233,6 +240,17 @@ class Keeper:
             await self._claim(missing)
         else:
             await self._ping()
+
+    def _lingering(self, leaving: set[int]) -> set[int]:
+        """Those of these that may stay for a moment, as something is under way in them."""
+        busy = self._node.busy(leaving) if leaving else set()
+        until_s = asyncio.get_running_loop().time() + self._linger_s
+        before = self._linger_until_s
+        self._linger_until_s = {
+            shard: min(until_s, before.get(shard, until_s)) for shard in leaving
+        }
+        now_s = until_s - self._linger_s
+        return {shard for shard in busy if now_s < self._linger_until_s[shard]}
 
     async def _hand_over(self, leaving: set[int]) -> None:
         """Take no more commands for shards, commit what was decided, and free their locks."""
@@ -302,6 +320,7 @@ class Keeper:
     async def drain(self, timeout_s: float) -> bool:
         """Hand everything over, if there is anybody to take it. Whether it was in time."""
         self._draining = True
+        self._linger_s = timeout_s / 2
         self.rouse()
         loop = asyncio.get_running_loop()
         until_s = loop.time() + timeout_s

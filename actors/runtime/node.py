@@ -372,6 +372,16 @@ class Node:
         for write in writes:
             reject(write.reply, Failure(STORAGE_UNAVAILABLE))
 
+    def busy(self, shards: Collection[int]) -> set[int]:
+        """Those of these shards that have an actor for which this is a bad moment to move."""
+        return {
+            actor.shard
+            for kind in self.kinds.values()
+            if kind.busy is not None
+            for actor in self._live[kind.name].values()
+            if actor.shard in shards and actor.state is not None and kind.busy(actor.state)
+        }
+
     def leave(self, shards: Collection[int]) -> list[Actor]:
         """Let all actors of shards go that are ours no more; what waits for them goes elsewhere.
 

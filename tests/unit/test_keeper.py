@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from actors.runtime.exchange import Exchange
-from actors.runtime.keeper import Keeper, Load
+from actors.runtime.keeper import LINGER_S, Keeper, Load
 from actors.runtime.membership import EXPIRES_MS, SILENT_S, Member, Membership
 from actors.runtime.node import Node
 from actors.runtime.ports import Holder, Placement, Unreachable
@@ -64,6 +64,7 @@ class Desk:
         self.name = name
         self.able = True
         self.owned: set[int] = set()
+        self.playing: set[int] = set()
         self.happened: list[Any] = []
         self.before_release: Callable[[], None] = lambda: None
         bus = MemoryBus(house.hub, name)
@@ -111,6 +112,9 @@ class Desk:
                 del self.house.locks[shard]
 
     # Its node.
+
+    def busy(self, shards: Collection[int]) -> set[int]:
+        return self.playing & set(shards)
 
     def leave(self, shards: Collection[int]) -> list[Any]:
         self.happened.append(("left", frozenset(shards)))
@@ -282,6 +286,35 @@ async def test_a_draining_member_hands_everything_over_at_once() -> None:
     assert second.owned == set(range(SHARDS))
     assert asyncio.get_running_loop().time() - began_s < 0.2
     assert house.owned_once()
+
+
+@on_virtual_time
+async def test_a_shard_stays_for_the_round_that_is_played_in_it() -> None:
+    house = House()
+    first = await house.join("a")
+    first.playing = set(range(0, SHARDS, 2))
+    second = await house.join("b")
+    assert first.playing <= first.owned
+    assert second.owned
+    first.playing = {0}
+    await asyncio.sleep(A_WHILE_S)
+    assert second.keeper.wanted - second.owned <= {0}
+    await asyncio.sleep(LINGER_S)
+    assert second.keeper.settled
+    assert house.owned_once()
+
+
+@on_virtual_time
+async def test_a_drain_waits_for_a_round_half_of_its_time() -> None:
+    house = House()
+    first, second = await house.join("a"), await house.join("b")
+    first.playing = set(first.owned)
+    draining = asyncio.ensure_future(first.keeper.drain(6.0))
+    await asyncio.sleep(2.5)
+    assert first.owned == first.playing
+    assert await draining
+    await asyncio.sleep(0.05)
+    assert second.owned == set(range(SHARDS))
 
 
 @on_virtual_time
