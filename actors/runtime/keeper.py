@@ -27,8 +27,8 @@ PING_S: Final = 0.5
 # How long a lane may be without its connection before that is announced: it mostly wins it back at
 # once, and shards should not move to and fro for that.
 UNABLE_S: Final = 1.0
-# How long a shard may stay for the round that is played in it, which would be given back if it moved
-# now: longer than nearly all rounds take. A drain grants half of its own time.
+# How long a shard may stay for the round that is played in it, whose bets would be given back if it
+# moved now: longer than nearly all rounds take. A drain grants half of its own time.
 LINGER_S: Final = 60.0
 # How often a drain looks whether everything is handed over.
 DRAIN_LOOK_S: Final = 0.01
@@ -244,12 +244,9 @@ class Keeper:
     def _lingering(self, leaving: set[int]) -> set[int]:
         """Those of these that may stay for a moment, as something is under way in them."""
         busy = self._node.busy(leaving) if leaving else set()
-        until_s = asyncio.get_running_loop().time() + self._linger_s
-        before = self._linger_until_s
-        self._linger_until_s = {
-            shard: min(until_s, before.get(shard, until_s)) for shard in leaving
-        }
-        now_s = until_s - self._linger_s
+        now_s = asyncio.get_running_loop().time()
+        until_s, before = now_s + self._linger_s, self._linger_until_s
+        self._linger_until_s = {one: min(until_s, before.get(one, until_s)) for one in leaving}
         return {shard for shard in busy if now_s < self._linger_until_s[shard]}
 
     async def _hand_over(self, leaving: set[int]) -> None:
