@@ -58,6 +58,8 @@ TAKEN_OVER: Final = _reason(
     4009, "taken_over", "The client goes on over another connection.", orderly=True
 )
 
+MOVED: Final = _reason(1012, "moved", "Another server carries the session on.")
+
 # The account's session that the socket belongs to.
 SESSION_ENDED: Final = _reason(
     4300, "session_ended", "The session has ended. Log in again.", orderly=True

@@ -127,6 +127,11 @@ class Session:
         self._posted = False
         self._probed = False
 
+    @property
+    def posting(self) -> bool:
+        """A POST is being read: its packets are still to come."""
+        return self._posted
+
     def receive(self, packet: bytes) -> Received:
         """Judge a text packet that came on the current transport."""
         if self.phase is Phase.CLOSED:

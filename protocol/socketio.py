@@ -9,7 +9,7 @@ socketio/socket.io repository.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -224,6 +224,15 @@ class Session(Generic[Member]):
     def members(self) -> list[Member]:
         """The members of the namespaces joined; a copy, for whoever removes them on the way."""
         return [one for one in self._known.values() if not isinstance(one, _Standing)]
+
+    @property
+    def dismissed(self) -> list[str]:
+        """The namespaces that the server has ended, and the client may not know it yet."""
+        return [name for name, one in self._known.items() if one is _Standing.DISMISSED]
+
+    def resume(self, members: Mapping[str, Member], dismissed: Iterable[str]) -> None:
+        """Go on as the session that another server had."""
+        self._known = {**members, **dict.fromkeys(dismissed, _Standing.DISMISSED)}
 
     def ask(self, namespace: str) -> bool:
         """The client sent CONNECT. False if it has asked before: one answer is enough.

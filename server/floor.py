@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+import msgspec
+
 from actors.decision import Announcement, Notice, Push
 from protocol import disconnects
 from protocol.commands.auth import TokenExpiring
@@ -29,6 +31,13 @@ EXPIRING_MS: Final = 60_000
 # Sessions that ended a moment ago, for handshakes whose look-up was under way just then. A look-up
 # takes milliseconds; the oldest is forgotten, by then the database answers for it.
 MAX_ENDED: Final = 1_000
+
+
+class Player(msgspec.Struct, frozen=True, array_like=True):
+    """Who sits at a socket, and whether they know that their token ends soon."""
+
+    identity: Identity
+    warned: bool
 
 
 class Floor:
@@ -65,6 +74,9 @@ class Floor:
         if identity.session_id in self._ended:
             raise Failure(SESSION_REVOKED)
         self._check_connections(identity, socket, auth)
+        self._seat(socket, identity)
+
+    def _seat(self, socket: Socket, identity: Identity) -> None:
         budgets = self._allowance.of_user(identity.user_id, socket.address)
         socket.session = Caller(identity, socket.address, budgets, socket)
         # Whoever logs in again is another: logging out is final.
@@ -90,6 +102,20 @@ class Floor:
         }
         if len(connections | {socket.connection}) > limit:
             raise Failure(TOO_MANY_USER_CONNECTIONS, limit=limit)
+
+    def state_of(self, socket: Socket) -> Player:
+        """What another node has to know of a player whose connection goes on there."""
+        caller: Caller = socket.session
+        assert caller.identity is not None, "players have one"
+        return Player(caller.identity, caller.warned)
+
+    def take_up(self, socket: Socket, state: msgspec.Raw) -> None:
+        """Seat a player whose connection was at another node. Their budgets are full again."""
+        player = msgspec.msgpack.decode(state, type=Player)
+        self._seat(socket, player.identity)
+        socket.session.warned = player.warned
+        if player.identity.session_id in self._ended:
+            socket.disconnect(disconnects.SESSION_ENDED)
 
     def event(self, socket: Socket, name: str, args: Sequence[Argument], ack: Ack | None) -> None:
         """Route one command."""

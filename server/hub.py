@@ -169,6 +169,21 @@ class Hub:
                 owed = (*target.serving, *target.waiting)
                 target.give(socket, owed)
 
+    def settle(self, socket: Socket) -> None:
+        """Give a socket now all that its rooms were told, or were to be told soon."""
+        for room in socket.rooms:
+            self.hasten(socket.namespace, room)
+        for state in tuple(self._pending):
+            if state.room in socket.rooms and state.namespace == socket.namespace:
+                self._update_due(state, self._loop.time())
+        self.catch_up(socket)
+
+    def hasten(self, namespace: str, room: str) -> None:
+        """Tell a room now what has been gathered for it."""
+        target = self._find(namespace, room)
+        if target is not None:
+            self._tell_gathered(target)
+
     def hand_over(self, gone: Socket, heir: Socket) -> None:
         """Put a socket where another was that has caught up and leaves."""
         for room in tuple(gone.rooms):

@@ -15,6 +15,7 @@ from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.errors import INTERNAL, INVALID_NAMESPACE, OVERLOADED, Failure, body
 from protocol.outgoing import Outgoing, Parser
 from protocol.socketio import Connect, Disconnect, Event, Packet, Partial
+from server.sockets.moved import Movable, MovedSession, MovedSocket, wired
 from server.sockets.socket import Ack, Socket
 
 if TYPE_CHECKING:
@@ -209,3 +210,55 @@ class Client:
     def sockets(self) -> list[Socket]:
         """The sockets of the namespaces joined."""
         return list(self._session.members())
+
+    # From one node to another.
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way: no joining, no packet in parts, no answer that is owed."""
+        return (
+            not self._connecting
+            and self._partial is None
+            and not any(socket.owed for socket in self._session.members())
+        )
+
+    def exported(self, application: Movable) -> MovedSession:
+        """All that another node needs to go on, what was not sent included. The end comes next."""
+        sockets = self.sockets()
+        for socket in sockets:
+            self.server.hub.settle(socket)
+        return MovedSession(
+            self.connection.address,
+            self.parser is outgoing.MSGPACK,
+            self._session.dismissed,
+            [_moved(socket, application.state_of(socket)) for socket in sockets],
+            wired(self.connection.take_unsent()),
+        )
+
+    def resume(self, moved: MovedSession, application: Movable) -> None:
+        """Go on as the client that another node has let go."""
+        if moved.speaks_msgpack:
+            self.parser = outgoing.MSGPACK
+        sockets = {
+            one.namespace: Socket(self, one.namespace, one.id, recoverable=bool(one.pid))
+            for one in moved.sockets
+        }
+        self._session.resume(sockets, moved.dismissed)
+        if not sockets:
+            self.server.unjoined.add(self)
+        for one in moved.sockets:
+            socket = sockets[one.namespace]
+            self.server.joined[one.namespace] += 1
+            socket.resumed(one.pid)
+            if one.pid:
+                self.server.recovery.take_up(socket)
+            application.take_up(socket, one.state)
+            for room in one.rooms:
+                # Those inside are told before it comes what it has been told at the other node.
+                self.server.hub.hasten(one.namespace, room)
+                socket.join(room)
+
+
+def _moved(socket: Socket, state: object) -> MovedSocket:
+    packed = msgspec.Raw(msgspec.msgpack.encode(state))
+    return MovedSocket(socket.namespace, socket.id, socket.pid, sorted(socket.rooms), packed)

@@ -44,6 +44,48 @@ class Transport(Protocol):
         """End the transport at once, whatever was written."""
 
 
+class Candidate(Transport, Protocol):
+    """A WebSocket that wants to carry on a session, which may be another node's."""
+
+    def carry(self, session: Carried) -> None:
+        """Give what comes from now on to `session`, which is the same one, and here now."""
+
+
+class Carried(Protocol):
+    """A session as its WebSocket knows it."""
+
+    @property
+    def transport(self) -> Transport | None:
+        """What carries the session; None while nobody here does."""
+
+    def receive_text(self, packet: bytes) -> None:
+        """Take one text packet. The text is known to be UTF-8."""
+
+    def receive_binary(self, message: bytes) -> None:
+        """Take one binary message."""
+
+    def receive_frame(self) -> None:
+        """Count a frame that is no packet by itself."""
+
+    def open_candidate(self, transport: Candidate) -> None:
+        """A WebSocket wants to carry this on. Raises `ProtocolViolation` if it may not."""
+
+    def receive_on_candidate(self, transport: Candidate, packet: bytes) -> None:
+        """Take a text packet from a WebSocket that does not carry the session yet."""
+
+    def drop_candidate(self, reason: DisconnectReason) -> None:
+        """The upgrade has failed; the session goes on with polling."""
+
+    def flush(self) -> None:
+        """The transport takes more."""
+
+    def transport_lost(self, transport: Transport, reason: DisconnectReason) -> None:
+        """A transport has gone by itself."""
+
+    def close(self, reason: DisconnectReason) -> None:
+        """End the session."""
+
+
 class MessageHandler(Protocol):
     """Who takes a connection's messages: the Socket.IO layer. May raise `ProtocolViolation`."""
 
@@ -201,6 +243,10 @@ class Connection:
         except Exception:  # noqa: BLE001 - whoever flushes many must get past a broken one
             _LOG.exception("a connection could not be written")
             self.close(disconnects.INTERNAL)
+
+    def take_unsent(self) -> list[bytes]:
+        """All that the transport has not taken, for whoever is to send it instead."""
+        return self._take(len(self._outbound))
 
     def _take(self, count: int) -> list[bytes]:
         """The first packets of the queue, taken out of it."""

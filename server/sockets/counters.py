@@ -11,11 +11,13 @@ class Counters:
         "bytes_out",
         "connects_refused",
         "disconnects",
+        "forwarded",
         "open_by_transport",
         "opened",
         "packets_in",
         "packets_out",
         "refused",
+        "taken_over",
         "unread",
         "upgrades",
     )
@@ -24,6 +26,9 @@ class Counters:
         self.open_by_transport: Counter[str] = Counter()
         self.opened = 0
         self.upgrades = 0
+        # Requests of sessions that are another node's, and sessions taken over from one.
+        self.forwarded = 0
+        self.taken_over = 0
         self.packets_in = 0
         self.packets_out = 0
         self.bytes_in = 0

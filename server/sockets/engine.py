@@ -1,9 +1,11 @@
 """All Engine.IO connections of this process: handshakes, heartbeats, flushes and their end."""
 
+from __future__ import annotations
+
 import asyncio
 import secrets
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from protocol import disconnects, engineio
 from protocol.disconnects import DisconnectReason
@@ -12,6 +14,9 @@ from server.sockets.connection import Connection, MessageHandler, Transport
 from server.sockets.counters import Counters
 from server.sockets.deadlines import SLICE_S, Deadlines
 from server.sockets.options import SocketOptions
+
+if TYPE_CHECKING:
+    from server.sockets.elsewhere import Elsewhere
 
 # 120 bits: the session id alone gives access to a long-polling session.
 SID_BYTES: Final = 15
@@ -30,7 +35,10 @@ HandlerFactory = Callable[[Connection], MessageHandler]
 
 
 class Engine:
-    """The registry of connections. One timer per kind of deadline serves them all."""
+    """The registry of connections. One timer per kind of deadline serves them all.
+
+    In a cluster, session ids begin with `member`, and `elsewhere` knows those of others.
+    """
 
     __slots__ = (
         "_dirty",
@@ -43,6 +51,8 @@ class Engine:
         "closing",
         "connections",
         "counters",
+        "elsewhere",
+        "member",
         "options",
         "packets_per_look",
         "pings",
@@ -50,9 +60,13 @@ class Engine:
         "upgrades",
     )
 
-    def __init__(self, options: SocketOptions, make_handler: HandlerFactory) -> None:
+    def __init__(
+        self, options: SocketOptions, make_handler: HandlerFactory, member: str = ""
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._make_handler = make_handler
+        self.member = member
+        self.elsewhere: Elsewhere | None = None
         self.options = options
         self.packets_per_look = min(
             _PACKETS_PER_LOOK, options.max_packets_per_second, options.max_packets_per_second_per_ip
@@ -84,15 +98,32 @@ class Engine:
 
     def open(self, address: str, transport: Transport) -> Connection:
         """Open a session that admission has just let in, and queue its open packet."""
-        connection = Connection(self, secrets.token_urlsafe(SID_BYTES), address, transport)
-        self.connections[connection.sid] = connection
-        self.admission.sessions.enter(address)
-        self.counters.opened += 1
-        self.counters.open_by_transport[transport.name] += 1
+        sid = self.member + secrets.token_urlsafe(SID_BYTES)
+        connection = self._enter(sid, address, transport)
         self.pings.add(connection)
         connection.send((self._open_packet(connection.sid, transport.name),))
         connection.handler = self._make_handler(connection)
         connection.handler.opened()
+        return connection
+
+    def take_over(self, sid: str, address: str, transport: Transport) -> Connection:
+        """Carry on a session that another member has let go.
+
+        When its client was asked for a pong last is not known here: it is asked now. A pong that
+        answers the other member is as good.
+        """
+        connection = self._enter(sid, address, transport)
+        connection.handler = self._make_handler(connection)
+        self._ping(connection, self.now())
+        self.counters.taken_over += 1
+        return connection
+
+    def _enter(self, sid: str, address: str, transport: Transport) -> Connection:
+        connection = Connection(self, sid, address, transport)
+        self.connections[sid] = connection
+        self.admission.sessions.enter(address)
+        self.counters.opened += 1
+        self.counters.open_by_transport[transport.name] += 1
         return connection
 
     def _open_packet(self, sid: str, transport: str) -> bytes:

@@ -23,7 +23,7 @@ from protocol.errors import MALFORMED, Failure
 from server.sockets.masks import MaskedOnly
 
 if TYPE_CHECKING:
-    from server.sockets.connection import Connection
+    from server.sockets.connection import Carried
     from server.sockets.engine import Engine
     from server.sockets.options import SocketOptions
 
@@ -100,7 +100,7 @@ class FallbackWebSocket:
         self._engine = engine
         self._request = request
         self._response = response
-        self._connection: Connection | None = None
+        self._connection: Carried | None = None
         self._is_candidate = False
         # Taken from the connection's bounded queue, and taken again only when these are written.
         self._packets: list[bytes] = []
@@ -111,6 +111,11 @@ class FallbackWebSocket:
     def writable(self) -> bool:
         """What was written last has reached the network's buffer."""
         return not self._packets and self._closed is None
+
+    def carry(self, session: Carried) -> None:
+        """Another node's session has come over, and is a connection here."""
+        self._connection = session
+        self._response.guard.on_fragment = session.receive_frame
 
     def write(self, packets: list[bytes]) -> int:
         """Hand packets to the writing task."""
@@ -130,7 +135,7 @@ class FallbackWebSocket:
         if self._request.transport is not None:
             self._request.transport.abort()
 
-    async def serve(self, address: str, upgrading: Connection | None) -> None:
+    async def serve(self, address: str, upgrading: Carried | None) -> None:
         """Carry a session until either side ends it."""
         writer = asyncio.get_running_loop().create_task(self._write_packets())
         reason = disconnects.TRANSPORT_CLOSED
@@ -146,7 +151,7 @@ class FallbackWebSocket:
             finally:
                 self._engine.closing.discard(self)
 
-    def _open(self, address: str, upgrading: Connection | None) -> None:
+    def _open(self, address: str, upgrading: Carried | None) -> None:
         self._connection = upgrading or self._engine.open(address, self)
         self._response.guard.on_fragment = self._connection.receive_frame
         if upgrading is None:

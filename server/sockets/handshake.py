@@ -10,18 +10,25 @@ from aiohttp import web
 from protocol import engineio
 from protocol.errors import MALFORMED, Failure
 from server.answer import refusal
-from server.sockets.connection import Connection
+from server.sockets.connection import Carried, Connection
+from server.sockets.elsewhere import Far
 from server.sockets.engine import Engine
 
 ENGINEIO_REVISION: Final = "4"
 
 
 class Handshake(NamedTuple):
-    """A request that may go on: its transport, and the connection it names, if any."""
+    """A request that may go on: its transport, and the session it names, if any: ours or `far`."""
 
     transport: str
     address: str
     connection: Connection | None
+    far: Far | None = None
+
+    @property
+    def opens(self) -> bool:
+        """Whether it opens a session."""
+        return self.connection is None and self.far is None
 
 
 def read_handshake(
@@ -40,9 +47,20 @@ def read_handshake(
         engine.admission.check(address)
         return Handshake(transport, address, None)
     connection = engine.connections.get(sid)
-    if connection is None:
+    if connection is not None:
+        return Handshake(transport, address, connection)
+    far = engine.elsewhere.find(sid) if engine.elsewhere is not None else None
+    if far is None:
         raise Failure(MALFORMED, reason="unknown sid")
-    return Handshake(transport, address, connection)
+    return Handshake(transport, address, None, far)
+
+
+def carried(engine: Engine, handshake: Handshake) -> Carried | None:
+    """The session that a WebSocket is to carry on, here or from elsewhere; None for a new one."""
+    if handshake.far is None:
+        return handshake.connection
+    assert engine.elsewhere is not None, "it has found the session"
+    return engine.elsewhere.crossing(handshake.far)
 
 
 def error_response(failure: Failure) -> web.Response:

@@ -23,7 +23,7 @@ from server.sockets.addresses import peer_address
 from server.sockets.admission import PACKETS_PER_HANDSHAKE, PACKETS_PER_REQUEST
 from server.sockets.deadlines import Deadlines
 from server.sockets.engine import Engine
-from server.sockets.handshake import Handshake, read_handshake
+from server.sockets.handshake import Handshake, carried, read_handshake
 from server.sockets.places import Places
 from server.sockets.refused import Refused
 from server.sockets.slices import Slices
@@ -282,7 +282,7 @@ class Arrival(asyncio.Protocol):
             self._to_aiohttp()
             return
         del self._data[: head_bytes + len(_HEAD_END)]
-        if handshake.connection is None:
+        if handshake.opens:
             self._asked = (upgrade, handshake)
             admission.turnstile.queue(self)
         else:
@@ -306,7 +306,7 @@ class Arrival(asyncio.Protocol):
     def _charge(self, handshake: Handshake) -> None:
         """Take what a handshake costs from its address. Raises the `Failure` that refuses it."""
         admission = self._listener.engine.admission
-        if handshake.connection is None:
+        if handshake.opens:
             admission.charge(handshake.address, PACKETS_PER_HANDSHAKE)
             admission.turnstile.check()
         else:
@@ -333,11 +333,12 @@ class Arrival(asyncio.Protocol):
 
     def _to_picows(self, upgrade: Upgrade, handshake: Handshake) -> None:
         engine, transport = self._listener.engine, self._transport
-        if handshake.connection is None:
+        upgrading = carried(engine, handshake)
+        if upgrading is None:
             self._leave()
             socket = WebSocket(engine, handshake.address)
         else:
-            socket = WebSocket(engine, handshake.address, handshake.connection, self._leave)
+            socket = WebSocket(engine, handshake.address, upgrading, self._leave)
         protocol = _picows_protocol(socket, engine.options.max_payload_bytes)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

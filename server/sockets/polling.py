@@ -19,6 +19,7 @@ from server.sockets.connection import Connection
 from server.sockets.engine import Engine
 from server.sockets.handshake import error_response
 from server.sockets.listener import Arrival
+from server.sockets.options import SocketOptions
 
 _TEXT: Final = "text/plain; charset=UTF-8"
 
@@ -122,10 +123,10 @@ async def send(connection: Connection, request: web.Request) -> web.Response:
     except ProtocolViolation as violation:
         return _refuse(connection, violation)
     try:
-        packets = engineio.decode_payload(await _read_body(connection, request))
+        packets = engineio.decode_payload(await read_body(connection.engine.options, request))
     except ProtocolViolation as violation:
         connection.close(violation.reason)
-        return _error(violation.reason)
+        return refused(violation.reason)
     except asyncio.CancelledError:
         connection.close(disconnects.TRANSPORT_CLOSED)
         raise
@@ -140,12 +141,14 @@ async def send(connection: Connection, request: web.Request) -> web.Response:
             break
     if connection.ended is None or connection.ended.orderly:
         return _text_response(b"ok")
-    return _error(connection.ended)
+    return refused(connection.ended)
 
 
-async def _read_body(connection: Connection, request: web.Request) -> bytes:
-    """The body, bounded in bytes and in time."""
-    options = connection.engine.options
+async def read_body(options: SocketOptions, request: web.Request) -> bytes:
+    """The body, bounded in bytes and in time.
+
+    Raises `ProtocolViolation` too_large or transport_closed, which end the session.
+    """
     if (request.content_length or 0) > options.max_payload_bytes:
         raise ProtocolViolation(disconnects.TOO_LARGE)
     body = bytearray()
@@ -164,7 +167,7 @@ def _refuse(connection: Connection, violation: ProtocolViolation) -> web.Respons
     """A request that may not be: the session ends too, unless it goes on over its WebSocket."""
     if violation.reason is not disconnects.SESSION_UPGRADED:
         connection.close(violation.reason)
-    return _error(violation.reason)
+    return refused(violation.reason)
 
 
 def poll_response(packets: Sequence[bytes], payload: bytes) -> web.Response:
@@ -179,7 +182,8 @@ def _text_response(body: bytes) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": _TEXT, "Cache-Control": "no-store"})
 
 
-def _error(reason: DisconnectReason) -> web.Response:
+def refused(reason: DisconnectReason) -> web.Response:
+    """The answer to a request that breaks the protocol."""
     if reason is disconnects.INTERNAL:
         return error_response(Failure(INTERNAL))
     return error_response(Failure(MALFORMED, reason=reason.name, explanation=reason.message))

@@ -158,6 +158,12 @@ class Recovery:
         epoch, digits = known.groups()
         return former.history.after(int(digits) if epoch == self._hub.epoch else None)
 
+    def take_up(self, socket: Socket) -> None:
+        """A recoverable socket goes on here that another node had, which knows what it sent."""
+        assert socket.history is not None
+        socket.history.tear()
+        self._by_pid[socket.pid] = socket
+
     def keep(self, socket: Socket, reason: DisconnectReason) -> bool:
         """A socket has ended. True if it stays in its rooms and is awaited."""
         if socket.history is None:

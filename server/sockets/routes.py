@@ -9,9 +9,10 @@ from protocol.errors import MALFORMED, Failure
 from server.sockets import polling
 from server.sockets.addresses import peer_address
 from server.sockets.connection import Connection
+from server.sockets.elsewhere import Far
 from server.sockets.engine import Engine
 from server.sockets.fallback import FallbackResponse, FallbackWebSocket
-from server.sockets.handshake import error_response, read_handshake
+from server.sockets.handshake import Handshake, carried, error_response, read_handshake
 
 
 class SocketRoutes:
@@ -52,21 +53,33 @@ class SocketRoutes:
         if handshake.transport == engineio.WEBSOCKET:
             if request.method != hdrs.METH_GET:
                 raise Failure(MALFORMED, reason="a WebSocket begins with GET")
-            return await self._serve_websocket(request, handshake.address, connection)
+            return await self._serve_websocket(request, handshake)
+        if handshake.far is not None:
+            return await self._forward(request, handshake.far, handshake.address)
         if connection is None:
             if request.method != hdrs.METH_GET:
                 raise Failure(MALFORMED, reason="a session is opened with GET")
             await self._turn(request, handshake.address)
             return await polling.open_session(self._engine, handshake.address, request)
+        return await self._carry_on(request, connection)
+
+    async def _carry_on(self, request: web.Request, connection: Connection) -> web.Response:
         if request.method == hdrs.METH_GET:
             return await polling.receive(connection, request)
         if request.method == hdrs.METH_POST:
             return await polling.send(connection, request)
         raise Failure(MALFORMED, reason="polling is done with GET and POST")
 
+    async def _forward(self, request: web.Request, far: Far, address: str) -> web.StreamResponse:
+        assert self._engine.elsewhere is not None, "it has found the session"
+        self._engine.counters.forwarded += 1
+        return await self._engine.elsewhere.forward(far, request, address)
+
     async def _serve_websocket(
-        self, request: web.Request, address: str, upgrading: Connection | None
+        self, request: web.Request, handshake: Handshake
     ) -> web.StreamResponse:
+        address = handshake.address
+        upgrading = carried(self._engine, handshake)
         if upgrading is None:
             await self._turn(request, address)
         response = FallbackResponse(self._engine.options)

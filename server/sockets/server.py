@@ -43,18 +43,23 @@ class SocketApplication(Protocol):
 
 
 class SocketServer:
-    """Serves one application. Made inside the running loop; `engine` takes the transports."""
+    """Serves one application. Made inside the running loop; `engine` takes the transports.
+
+    In a cluster, session ids begin with `member`.
+    """
 
     __slots__ = ("application", "engine", "hub", "joined", "options", "recovery", "unjoined")
 
-    def __init__(self, options: SocketOptions, application: SocketApplication) -> None:
+    def __init__(
+        self, options: SocketOptions, application: SocketApplication, member: str = ""
+    ) -> None:
         self.options = options
         self.application = application
         self.hub = Hub()
         self.recovery = Recovery(options, self.hub)
         # Sockets by namespace.
         self.joined: Counter[str] = Counter()
-        self.engine = Engine(options, self._make_client)
+        self.engine = Engine(options, self._make_client, member)
         self.unjoined: Deadlines[Client] = Deadlines(
             options.connect_timeout_ms / 1000,
             lambda client, _: client.connection.close(disconnects.CONNECT_TIMEOUT),

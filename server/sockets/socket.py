@@ -58,6 +58,7 @@ class Socket:
         "hub",
         "id",
         "namespace",
+        "owed",
         "owner",
         "parser",
         "pid",
@@ -76,6 +77,8 @@ class Socket:
         self.id = sid
         self.pid = ""
         self.owner: Hashable = None
+        # How many events wait for their acknowledgement.
+        self.owed = 0
         self.session: Any = None
         self.rooms: set[str] = set()
         self.connected = False
@@ -155,6 +158,12 @@ class Socket:
             if event.number is None or event.number not in sent:
                 self.connection.send(event.encoded(self._form))
 
+    def resumed(self, pid: str) -> None:
+        """It was connected at another node, as its client knows."""
+        self._early = None
+        self.connected = True
+        self.pid = pid
+
     def tell_states(self) -> None:
         """Send the newest states of the rooms, to a client that may have missed them."""
         for event in self.hub.states(self):
@@ -199,11 +208,13 @@ class Ack:
         self._socket = socket
         self._id = ack_id
         self.sent = False
+        socket.owed += 1
 
     def send(self, *args: object) -> None:
         """Answer the event. Harmless if the socket has gone."""
         assert not self.sent, "an event is acknowledged once"
         self.sent = True
         socket = self._socket
+        socket.owed -= 1
         if socket.connected:
             socket.connection.send(socket.parser.encode_ack(socket.namespace, self._id, args))

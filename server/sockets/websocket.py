@@ -15,7 +15,7 @@ from picows.picows import WSCloseHandshake
 from protocol import disconnects, engineio
 from protocol.disconnects import DisconnectReason, ProtocolViolation, sent_code
 from protocol.engineio import Binary
-from server.sockets.connection import Connection
+from server.sockets.connection import Carried
 
 if TYPE_CHECKING:
     from server.sockets.engine import Engine
@@ -93,13 +93,13 @@ class WebSocket(WSListener):
         self,
         engine: Engine,
         address: str,
-        upgrading: Connection | None = None,
+        upgrading: Carried | None = None,
         give_place: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
         self._engine = engine
         self._address = address
-        self._connection = upgrading
+        self._connection: Carried | None = upgrading
         # A candidate is no session's transport yet, so it keeps a place among those that are not.
         self._give_place = give_place
         self._paused = False
@@ -172,6 +172,10 @@ class WebSocket(WSListener):
             self._connection.flush()
 
     # Called by the connection.
+
+    def carry(self, session: Carried) -> None:
+        """Another node's session has come over, and is a connection here."""
+        self._connection = session
 
     def write(self, packets: list[bytes]) -> int:
         """Send packets, each in its frame, with one system call where the network takes them."""

@@ -1,0 +1,114 @@
+"""The inner door: where other members reach the sessions of this one. It serves nothing else."""
+
+import hmac
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from protocol import engineio
+from protocol.errors import FORBIDDEN, Failure
+from server.cluster.peers import ADDRESS, credential
+from server.cluster.takeover import Takeovers
+from server.sockets import polling
+from server.sockets.admission import PACKETS_PER_REQUEST
+from server.sockets.engine import Engine
+from server.sockets.handshake import error_response
+
+# Later than members let go of idle connections, so that none asks into one that is being closed.
+_KEEPALIVE_S: Final = 75.0
+_SHUTDOWN_S: Final = 1.0
+# Polls of a crowd may all come through one other member.
+_BACKLOG: Final = 4_096
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+
+Handler = Callable[[str, web.Request], Awaitable[web.Response]]
+
+
+class InnerDoor:
+    """A listener of its own, on an address of the cluster's network."""
+
+    def __init__(self, engine: Engine, sessions: Takeovers, secret: str) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._credential = credential(secret).encode()
+        self._runner: web.AppRunner | None = None
+        self._doors: dict[str, Handler] = {
+            "poll": self._poll,
+            "post": self._post,
+            "end": self._end,
+            "probe": self._probe,
+            "drop": self._drop,
+            "take": self._take,
+        }
+
+    async def start(self, host: str, port: int) -> str:
+        """Listen; port 0 takes a free one. Where other members reach it, as `host:port`."""
+        app = web.Application()
+        app.router.add_post("/sessions/{sid}/{what}", self._handle)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=_SHUTDOWN_S,
+            keepalive_timeout=_KEEPALIVE_S,
+            auto_decompress=False,
+            # A member that gives a poll up says so by closing: its client has gone.
+            handler_cancellation=True,
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, backlog=_BACKLOG)
+        await site.start()
+        bound_port = self._runner.addresses[0][1]
+        reached = socket.gethostname() if host in _EVERYWHERE else host
+        return f"[{reached}]:{bound_port}" if ":" in reached else f"{reached}:{bound_port}"
+
+    async def close(self) -> None:
+        """Listen no more."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        """Answer a member, and nobody else."""
+        shown = request.headers.get(hdrs.AUTHORIZATION, "").encode(errors="surrogateescape")
+        try:
+            if not hmac.compare_digest(shown, self._credential):
+                raise Failure(FORBIDDEN, reason="this is for members of the cluster")
+            handler = self._doors.get(request.match_info["what"])
+            if handler is None:
+                raise web.HTTPNotFound
+            return await handler(request.match_info["sid"], request)
+        except Failure as failure:
+            return error_response(failure)
+
+    def _charge(self, request: web.Request) -> None:
+        """Take what a request costs from its client's address, as if it had come here."""
+        self._engine.admission.charge(request.headers.get(ADDRESS, ""), PACKETS_PER_REQUEST)
+
+    async def _poll(self, sid: str, request: web.Request) -> web.Response:
+        self._charge(request)
+        last_words = self._engine.take_last_words(sid)
+        if last_words is not None:
+            return polling.poll_response(last_words, engineio.encode_payload(last_words))
+        return await polling.receive(self._sessions.session(sid), request)
+
+    async def _post(self, sid: str, request: web.Request) -> web.Response:
+        self._charge(request)
+        return await polling.send(self._sessions.session(sid), request)
+
+    async def _end(self, sid: str, request: web.Request) -> web.Response:
+        self._sessions.end(sid, await request.text())
+        return web.Response()
+
+    async def _probe(self, sid: str, _request: web.Request) -> web.Response:
+        self._sessions.expect(sid)
+        return web.Response()
+
+    async def _drop(self, sid: str, _request: web.Request) -> web.Response:
+        self._sessions.expect_no_more(sid)
+        return web.Response()
+
+    async def _take(self, sid: str, _request: web.Request) -> web.Response:
+        return web.Response(body=await self._sessions.let_go(sid))

@@ -1,0 +1,88 @@
+"""Other members as this one speaks with them about sessions: over HTTP, at their inner doors."""
+
+import hmac
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+import aiohttp
+from aiohttp import hdrs
+from multidict import CIMultiDictProxy
+
+from protocol.errors import UNREACHABLE, Failure
+from server.sockets.elsewhere import Far
+
+# What the credential is made for; whoever has the cluster's secret can make it.
+_PURPOSE: Final = b"pitboss peer"
+_SCHEME: Final = "Pitboss"
+ADDRESS: Final = "X-Pitboss-Address"
+"""The header that says for which client a member asks."""
+# Idle connections between members are let go after this, well before the other side would.
+_KEEPALIVE_S: Final = 30.0
+# A member of the same network that takes no connection in this time is not there.
+_CONNECT_S: Final = 2.0
+
+
+def credential(secret: str) -> str:
+    """What members show each other: the header `Authorization`."""
+    return f"{_SCHEME} {hmac.new(secret.encode(), _PURPOSE, sha256).hexdigest()}"
+
+
+class PeerAnswer(NamedTuple):
+    """What a member answered."""
+
+    status: int
+    body: bytes
+    headers: CIMultiDictProxy[str]
+
+
+class Peers:
+    """The way to sessions of other members. Made inside the running loop.
+
+    `address_of` tells host and port of a member that is there now, if its sessions can be reached.
+    """
+
+    def __init__(self, me: str, address_of: Callable[[str], str | None], secret: str) -> None:
+        self._me = me
+        self._address_of = address_of
+        self._session = aiohttp.ClientSession(
+            # Every poll that waits has a connection, and came in on one that is bounded here.
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={hdrs.AUTHORIZATION: credential(secret)},
+            skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING),
+        )
+
+    def find(self, sid: str) -> Far | None:
+        """The session `sid`, if it began at another member that is there now."""
+        member = sid[: len(self._me)]
+        if member == self._me or not self._address_of(member):
+            return None
+        return Far(member, sid)
+
+    async def ask(
+        self, far: Far, what: str, timeout_s: float, body: bytes = b"", client: str = ""
+    ) -> PeerAnswer:
+        """Ask the member of a session to do something with it, for a client at an address.
+
+        Raises Failure `unreachable` where no answer comes in time: it may have been done.
+        """
+        address = self._address_of(far.member)
+        if not address:
+            raise Failure(UNREACHABLE)
+        # A POST in every case: aiohttp repeats others by itself where a connection breaks, and a
+        # poll that is repeated loses what its first answer carried.
+        url = f"http://{address}/sessions/{far.sid}/{what}"
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
+        try:
+            async with self._session.post(
+                url, data=body, headers={ADDRESS: client}, timeout=timeout, allow_redirects=False
+            ) as answer:
+                # Whole: it is no larger than what may wait for a connection.
+                return PeerAnswer(answer.status, await answer.read(), answer.headers)
+        except (aiohttp.ClientError, TimeoutError):
+            raise Failure(UNREACHABLE) from None
+
+    async def close(self) -> None:
+        """Ask no more."""
+        await self._session.close()
