@@ -1,0 +1,87 @@
+"""What a node of a cluster tells an operator's tools: metrics, and readiness without Redis."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from storage.redis_server import EmbeddedRedis
+from tests.floor.house import LIMIT_S, House, bet
+from tests.floor.test_operations import fetch
+
+
+@pytest_asyncio.fixture
+async def redis(tmp_path: Path) -> AsyncIterator[EmbeddedRedis]:
+    """A Redis of this test's own, which it may stop."""
+    server = EmbeddedRedis(tmp_path / "redis")
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+def options(redis: EmbeddedRedis) -> dict[str, Any]:
+    return {"redis_url": redis.url, "node_name": "north"}
+
+
+async def kill(server: EmbeddedRedis) -> None:
+    """End it as a crash would: whoever starts it again does so under the same address."""
+    assert server.url is not None
+    with suppress(RedisError):
+        async with Redis.from_url(server.url) as client:
+            await client.shutdown(nosave=True)
+
+
+async def ready(house: House, expected: int) -> str:
+    """Wait until readiness is so. What it says."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            status, text = await fetch(house, "/readyz")
+            if status == expected:
+                return text
+            await asyncio.sleep(0.02)
+
+
+async def test_metrics_tell_of_members_shards_and_the_bus(house: House) -> None:
+    _, page = await fetch(house, "/metrics")
+    for line in (
+        "pitboss_cluster_sighted 1.0",
+        "pitboss_cluster_members 1.0",
+        "pitboss_shards_owned 64.0",
+        "pitboss_shards_wanted 64.0",
+        'pitboss_shards_moved_total{kind="claimed"} 64.0',
+        'pitboss_shards_moved_total{kind="handed_over"} 0.0',
+        "pitboss_silent_ended_total 0.0",
+        "pitboss_bus_connected 1.0",
+        "pitboss_bus_joined_total 1.0",
+        'pitboss_bus_frames_total{kind="refused"} 0.0',
+        'pitboss_remote_commands_total{kind="done"} 0.0',
+        'pitboss_remote_commands_total{kind="timed_out"} 0.0',
+        "pitboss_remote_commands_asked 0.0",
+        "pitboss_parked 0.0",
+    ):
+        assert f"\n{line}\n" in page, line
+
+
+async def test_without_redis_a_node_says_so_goes_on_serving_and_heals(
+    house: House, redis: EmbeddedRedis
+) -> None:
+    assert '"redis": true' in await ready(house, 200)
+    ann = await house.guest()
+    await ann.pull()
+    seat = await ann.connect()
+    await kill(redis)
+    assert '"redis": false' in await ready(house, 503)
+    _, page = await fetch(house, "/metrics")
+    assert "\npitboss_bus_connected 0.0\n" in page
+    assert "\npitboss_shards_owned 64.0\n" in page
+    await seat.ok("dice:roll", bet())
+    await redis.start()
+    await ready(house, 200)
+    await seat.ok("dice:roll", bet())
