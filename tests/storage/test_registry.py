@@ -1,0 +1,76 @@
+"""The registry in Redis: what only the keys can show."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+
+from actors.runtime.membership import Member
+from storage import registry as registry_module
+from storage.registry import RedisRegistry
+
+
+def member(name: str) -> Member:
+    return Member(id=name, name=f"node {name}", started_at_ms=1)
+
+
+@asynccontextmanager
+async def registry(url: str, cluster: str = "tried") -> AsyncIterator[RedisRegistry]:
+    made = RedisRegistry(url, cluster)
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+async def test_an_announcement_of_another_version_is_passed_over_with_one_warning(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with registry(redis_url) as a, Redis.from_url(redis_url) as client:
+        await client.sadd("tried:members", "b", "c")
+        await client.set("tried:member:b", b'{"id": "b", "of": "the future"}')
+        await client.set("tried:member:c", b"\xff\x00")
+        for _ in range(3):
+            assert await a.announce(member("a")) == [member("a")]
+    assert sorted(record.args[0] for record in caplog.records if record.args) == ["b", "c"]
+
+
+async def test_a_newer_version_may_say_more(redis_url: str) -> None:
+    async with registry(redis_url) as a, Redis.from_url(redis_url) as client:
+        await client.sadd("tried:members", "b")
+        said = b'{"id": "b", "name": "node b", "started_at_ms": 1, "mood": "good"}'
+        await client.set("tried:member:b", said)
+        assert member("b") in await a.announce(member("a"))
+
+
+async def test_ids_that_ended_leave_the_set(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with registry(redis_url) as a, Redis.from_url(redis_url) as client:
+        await client.sadd("tried:members", "ended")
+        await a.announce(member("a"))
+        assert await client.smembers("tried:members") == {b"a", b"ended"}
+        monkeypatch.setattr(registry_module, "_FORGET_S", 0.0)
+        await a.announce(member("a"))
+        assert await client.smembers("tried:members") == {b"a"}
+
+
+async def test_nothing_of_a_cluster_stays_for_ever(redis_url: str) -> None:
+    async with registry(redis_url) as a, Redis.from_url(redis_url) as client:
+        await a.announce(member("a"))
+        keys = await client.keys()
+        assert sorted(keys) == [b"tried:member:a", b"tried:members"]
+        for key in keys:
+            assert 0 < await client.pttl(key) <= 3_600_000
+
+
+async def test_clusters_of_other_names_and_databases_do_not_see_each_other(redis_url: str) -> None:
+    async with (
+        registry(redis_url) as a,
+        registry(redis_url, "other") as b,
+        registry(redis_url.removesuffix("/0") + "/1") as c,
+    ):
+        await a.announce(member("a"))
+        assert await b.announce(member("b")) == [member("b")]
+        assert await c.announce(member("c")) == [member("c")]
