@@ -62,9 +62,10 @@ class Telling:
         self._number = 0
         # The last number of each room, the one that was told last at the end.
         self._numbers: OrderedDict[str, int] = OrderedDict()
-        # The number at some moments of the last seconds.
+        # When something was said last, and up to which number it was at some moments before.
+        self._said_s = self._loop.time()
         self._marks: deque[tuple[float, int]] = deque(
-            [(self._loop.time(), 0)], maxlen=int(IN_FLIGHT_S / _MARK_S) + 1
+            [(self._said_s, 0)], maxlen=int(IN_FLIGHT_S / _MARK_S) + 1
         )
         self._owed: dict[str, None] = {}
         self._owes_all = False
@@ -170,9 +171,9 @@ class Telling:
             self._owe(channel)
 
     def _next_number(self, channel: str) -> int:
-        now_s = self._loop.time()
-        if now_s - self._marks[-1][0] >= _MARK_S:
-            self._marks.append((now_s, self._number))
+        if self._said_s - self._marks[-1][0] >= _MARK_S:
+            self._marks.append((self._said_s, self._number))
+        self._said_s = self._loop.time()
         self._number += 1
         self._numbers[channel] = self._number
         self._numbers.move_to_end(channel)
@@ -189,7 +190,8 @@ class Telling:
     def parted(self) -> None:
         """The bus has gone, and perhaps with it what was said in the last seconds."""
         since_s = self._loop.time() - IN_FLIGHT_S
-        arrived = max((number for at_s, number in self._marks if at_s <= since_s), default=0)
+        marks = (*self._marks, (self._said_s, self._number))
+        arrived = max((number for at_s, number in marks if at_s <= since_s), default=0)
         for channel in reversed(self._numbers):
             if self._numbers[channel] <= arrived:
                 return
