@@ -40,6 +40,7 @@ class InnerDoor:
             "end": self._end,
             "probe": self._probe,
             "drop": self._drop,
+            "settle": self._settle,
             "take": self._take,
         }
 
@@ -109,6 +110,9 @@ class InnerDoor:
     async def _drop(self, sid: str, _request: web.Request) -> web.Response:
         self._sessions.expect_no_more(sid)
         return web.Response()
+
+    async def _settle(self, sid: str, _request: web.Request) -> web.Response:
+        return web.Response(body=await self._sessions.settle(sid))
 
     async def _take(self, sid: str, _request: web.Request) -> web.Response:
         return web.Response(body=await self._sessions.let_go(sid))

@@ -7,7 +7,7 @@ where a number is missing, or whose bus was away, is told `room:interrupted`: it
 its state anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -15,6 +15,7 @@ import msgspec
 from actors.decision import Announcement
 from actors.runtime.exchange import Exchange
 from protocol.commands.node import RoomInterrupted
+from server.cluster.arrivals import Arrivals
 from server.cluster.telling import TOPIC, Telling
 from server.cluster.told import (
     FAREWELL,
@@ -61,7 +62,8 @@ class FarRooms:
         self._hub = hub
         self._origin_of = origin_of
         self._here = Publishing(hub)
-        self.telling = Telling(exchange, members_elsewhere)
+        self.arrivals = Arrivals(exchange)
+        self.telling = Telling(exchange, members_elsewhere, self._told)
         # The rooms that have members here, each with the last number of whoever tells it things;
         # None as long as nobody elsewhere has. There are as many as the hub has.
         self._open: dict[str, dict[str, int] | None] = {}
@@ -99,17 +101,38 @@ class FarRooms:
         """Hear it no more."""
         channel = channel_of(room, namespace)
         del self._open[channel]
-        self._exchange.unsubscribe(channel)
+        if channel not in self.arrivals:
+            self._exchange.unsubscribe(channel)
+
+    # Members that come from other nodes, or go there.
+
+    def position(self, channel: str) -> dict[str, int]:
+        """How far the members of a room have been told here."""
+        position = dict(self._open.get(channel) or {})
+        number = self.telling.number_of(channel)
+        return {**position, self._exchange.me: number} if number else position
+
+    def unfollow(self, channels: Iterable[str]) -> None:
+        """Members of these rooms have arrived, or do not come."""
+        for channel in self.arrivals.unfollow(channels):
+            if channel not in self._open:
+                self._exchange.unsubscribe(channel)
+
+    def _told(self, channel: str, told: Told) -> None:
+        self.arrivals.told(channel, self._exchange.me, told)
 
     # What is heard.
 
     def _heard(self, channel: str, sender: str, body: msgspec.Raw) -> None:
         self.telling.heard_of_others()
-        if channel not in self._open:
+        if channel not in self._open and channel not in self.arrivals:
             # Its last member has left while this was on its way.
             return
         self.heard += 1
         told = decode(body)
+        self.arrivals.told(channel, sender, told)
+        if channel not in self._open:
+            return
         if told.number and not self._follows(channel, sender, told):
             self._interrupt(channel)
         self._tell(channel, told)

@@ -1,10 +1,10 @@
 """Sessions that come to the wrong node: polls are forwarded, and an upgrade takes the session over.
 
 A session id begins with the id of the member that opened it. The node that a WebSocket comes to
-has that member expect the upgrade (`expect`), answers the probe, and with the client's word that it
-has moved has the session given to it (`let_go`): what waits to be sent, the namespaces with their
-socket ids, the rooms, who the player is. The member first finishes what is under way, so that every
-command has its one answer, and everything it has said travels before anything said here.
+has that member expect the upgrade (`expect`) and answers the probe. With the client's word that it
+has moved, the member first finishes what is under way (`settle`), so that every command has its one
+answer, and then lets the session go (`let_go`): what waits to be sent, the namespaces with their
+socket ids, the rooms, and who the player is.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from aiohttp import hdrs, web
 from protocol import disconnects, engineio
 from protocol.disconnects import REASONS, DisconnectReason, ProtocolViolation
 from protocol.errors import MALFORMED, STORAGE_UNAVAILABLE, UNREACHABLE, Failure
+from server.cluster.arrivals import Positions
 from server.cluster.crossing import Crossing
 from server.cluster.peers import PeerAnswer, Peers
+from server.cluster.rooms import FarRooms
+from server.cluster.told import channel_of
 from server.encoding import refuse_compressed
 from server.sockets import polling
 from server.sockets.client import Client
@@ -43,6 +46,14 @@ SETTLE_S: Final = 3.0
 _SETTLE_LOOK_S: Final = 0.002
 # Headers of an answer that are the client's, too.
 _PASSED_ON: Final = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.RETRY_AFTER)
+
+
+class _Moved(msgspec.Struct, frozen=True):
+    """What a member answers that lets a session go."""
+
+    session: MovedSession
+    positions: Positions
+    """How far it was told in each of its rooms; empty if that is not known."""
 
 
 class _Abroad:
@@ -76,8 +87,11 @@ class Takeovers:
     The budgets of a player who moves are those of the new node: they begin afresh.
     """
 
-    def __init__(self, server: SocketServer, peers: Peers, application: Movable) -> None:
+    def __init__(
+        self, server: SocketServer, peers: Peers, application: Movable, rooms: FarRooms
+    ) -> None:
         self._server = server
+        self._rooms = rooms
         self._engine = server.engine
         self._peers = peers
         self._application = application
@@ -158,13 +172,31 @@ class Takeovers:
 
     async def take(self, far: Far, transport: Transport) -> Connection:
         """Have its member let go of a session, and make it one of ours. Raises Failure."""
-        answer = _must(await self._peers.ask(far, "take", ASK_S))
-        moved = msgspec.msgpack.decode(answer.body, type=MovedSession)
+        answer = _must(await self._peers.ask(far, "settle", ASK_S))
+        channels = msgspec.msgpack.decode(answer.body, type=list[str])
+        rooms = self._rooms
+        rooms.arrivals.follow(channels)
+        try:
+            followed = await rooms.arrivals.echo()
+            answer = _must(await self._peers.ask(far, "take", ASK_S))
+            moved = msgspec.msgpack.decode(answer.body, type=_Moved)
+            # What its member had heard is heard here then, and not told once more.
+            known = followed and moved.positions and await rooms.arrivals.echo()
+            return self._arrived(far, transport, moved.session, moved.positions if known else {})
+        finally:
+            rooms.unfollow(channels)
+
+    def _arrived(
+        self, far: Far, transport: Transport, moved: MovedSession, positions: Positions
+    ) -> Connection:
         engine = self._engine
         connection = engine.take_over(far.sid, moved.address, transport)
+        client = _client(connection)
         try:
             connection.send(tuple(unwired(moved.packets)))
-            _client(connection).resume(moved, self._application)
+            client.resume(moved, self._application)
+            for socket in client.sockets():
+                self._rooms.arrivals.catch_up(socket, positions)
         except Exception:
             connection.close(disconnects.INTERNAL)
             raise
@@ -198,8 +230,8 @@ class Takeovers:
         if abroad is not None:
             self.session(sid).transport_lost(abroad, disconnects.TRANSPORT_CLOSED)
 
-    async def let_go(self, sid: str) -> bytes:
-        """The client has moved to another member: all that this one has of it, which ends here.
+    async def settle(self, sid: str) -> bytes:
+        """The client has moved to another member: end what is under way. The rooms it is in.
 
         Raises Failure: the session is not expected to move, or does not come to rest.
         """
@@ -217,11 +249,32 @@ class Takeovers:
         except asyncio.CancelledError:
             connection.close(disconnects.TRANSPORT_CLOSED)
             raise
-        if connection.ended is not None:
-            raise Failure(MALFORMED, reason=connection.ended.name)
+        return msgspec.msgpack.encode(_channels(self._settled(sid)))
+
+    async def let_go(self, sid: str) -> bytes:
+        """All that this member has of a session that has settled, which ends here.
+
+        Raises Failure if it has not.
+        """
+        self._settled(sid)
+        # What was said before the other member heard the rooms is told here, and the rest there.
+        known = await self._rooms.arrivals.echo()
+        for socket in _client(self._settled(sid)).sockets():
+            self._server.hub.settle(socket)
+        # Unless that was more than may wait for it.
+        connection = self._settled(sid)
         moved = _client(connection).exported(self._application)
+        channels = _channels(connection) if known else []
+        positions = {channel: self._rooms.position(channel) for channel in channels}
         connection.close(disconnects.MOVED)
-        return msgspec.msgpack.encode(moved)
+        return msgspec.msgpack.encode(_Moved(moved, positions))
+
+    def _settled(self, sid: str) -> Connection:
+        """A session of ours that has settled, to move. Raises Failure."""
+        connection, abroad = self.session(sid), self._abroad.get(sid)
+        if abroad is None or connection.transport is not abroad or not _rests(connection):
+            raise Failure(MALFORMED, reason="this session does not move")
+        return connection
 
     async def _come_to_rest(self, connection: Connection) -> None:
         """Wait until nothing is under way on a session. Nothing new comes: its client has moved."""
@@ -247,6 +300,14 @@ def _rests(connection: Connection) -> bool:
     """Whether nothing is under way, or the session has ended meanwhile."""
     return connection.ended is not None or (
         not connection.session.posting and _client(connection).settled
+    )
+
+
+def _channels(connection: Connection) -> list[str]:
+    """The rooms of all namespaces, as they are called on the bus."""
+    sockets = _client(connection).sockets()
+    return sorted(
+        {channel_of(room, socket.namespace) for socket in sockets for room in socket.rooms}
     )
 
 

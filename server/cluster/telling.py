@@ -39,6 +39,10 @@ IN_FLIGHT_S: Final = 5.0
 _MARK_S: Final = 1.0
 
 
+def _nobody(_channel: str, _told: Told) -> None:
+    """Nobody looks on."""
+
+
 class _State(NamedTuple):
     """What a state is about."""
 
@@ -50,9 +54,16 @@ class _State(NamedTuple):
 class Telling:
     """One member's words to rooms elsewhere. While it is alone it says nothing."""
 
-    def __init__(self, exchange: Exchange, members_elsewhere: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        members_elsewhere: Callable[[], bool],
+        witness: Callable[[str, Told], None] = _nobody,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._exchange = exchange
+        # Is shown what rooms were told.
+        self._witness = witness
         self._members_elsewhere = members_elsewhere
         self._heard_of_s = float("-inf")
         # Keys that were told within the last interval, and what has come for them since.
@@ -167,8 +178,13 @@ class Telling:
         told = Told(how, event, data, number, previous, key, origin, urgent)
         if self._exchange.publish(channel, told):
             self.published += 1
+            self._witness(channel, told)
         else:
             self._owe(channel)
+
+    def number_of(self, channel: str) -> int:
+        """The number of what a room was told last; 0 if that is not known."""
+        return self._numbers.get(channel, 0)
 
     def _next_number(self, channel: str) -> int:
         if self._said_s - self._marks[-1][0] >= _MARK_S:

@@ -224,14 +224,11 @@ class Client:
 
     def exported(self, application: Movable) -> MovedSession:
         """All that another node needs to go on, what was not sent included. The end comes next."""
-        sockets = self.sockets()
-        for socket in sockets:
-            self.server.hub.settle(socket)
         return MovedSession(
             self.connection.address,
             self.parser is outgoing.MSGPACK,
             self._session.dismissed,
-            [_moved(socket, application.state_of(socket)) for socket in sockets],
+            [_moved(socket, application.state_of(socket)) for socket in self.sockets()],
             wired(self.connection.take_unsent()),
         )
 
