@@ -8,9 +8,11 @@ import pytest
 from actors.decision import Decision
 from actors.runtime.ports import Write
 from actors.wallet.facts import BET, HOLD, RELEASE, REVEAL, SETTLE, Bet, Entry, Step
+from protocol.commands.feed import Feed, FeedBet
+from protocol.commands.floor import Game
 from protocol.errors import OVERLOADED, STORAGE_UNAVAILABLE, Failure
 from server import feed
-from server.feed import LiveFeed
+from server.feed import LiveFeed, Moment
 from tests.support.wallets import request
 
 MOST = {"USD": 1_000, "BTC": 10_000_000}
@@ -221,3 +223,100 @@ async def test_what_cannot_be_named_is_counted() -> None:
 
     assert stage.payouts() == [[200]]
     assert stage.room.told[0].skipped == 1
+
+
+# Several nodes.
+
+
+def seen(payout: int, *, at_ms: int = 5_000, player: str = "zoe") -> FeedBet:
+    """A bet as another node tells of it."""
+    return FeedBet(player, Game.LIMBO, "USD", 100, payout, payout, at_ms)
+
+
+def far(*payouts: int, skipped: int = 0, watched: bool = False) -> Moment:
+    return Moment(watched, [seen(payout) for payout in payouts], skipped)
+
+
+async def test_the_moments_of_all_nodes_are_told_as_one() -> None:
+    stage = Stage()
+    stage.feed.heard(far(10, 20, 30, skipped=7))
+    stage.commit(*(stage.entry(payout) for payout in (5, 25, 35)))
+    stage.feed.heard(far(1, 40))
+    await stage.feed.tell()
+    await stage.feed.tell()
+
+    # Those here were settled earlier.
+    assert stage.payouts() == [[25, 35, 20, 30, 40]]
+    assert stage.room.told[0].skipped == 7 + 3
+    assert [bet.payout for bet in stage.feed.shown().high] == [40, 35, 30, 25, 20]
+    assert stage.room.told[0].bets[-1].player == "zoe"
+
+
+async def test_what_is_heard_waits_for_names_that_cannot_be_looked_up() -> None:
+    stage = Stage()
+    stage.names.broken = True
+    stage.feed.heard(far(10))
+    stage.commit(stage.entry(100))
+    with pytest.raises(Failure):
+        await stage.feed.tell()
+    await stage.feed.tell()
+
+    assert stage.payouts() == [[10]]
+
+
+async def test_others_are_told_what_was_kept_here_alone() -> None:
+    stage = Stage()
+    told: list[Moment] = []
+    stage.feed.share(told.append)
+    stage.room.watched = False
+    stage.feed.heard(far(900))
+    stage.commit(stage.entry(100))
+    await stage.feed.tell()
+    stage.feed.heard(far(800))
+    await stage.feed.tell()
+
+    assert [[bet.payout for bet in moment.bets] for moment in told] == [[100]]
+    assert (told[0].watched, told[0].skipped) == (False, 0)
+
+
+async def test_who_is_watched_says_so_now_and_then_and_is_believed_for_a_while() -> None:
+    here, there = Stage(), Stage()
+    told: list[Moment] = []
+    here.feed.share(told.append)
+    there.room.watched = False
+    for _ in range(2 * feed.SAY_AGAIN):
+        await here.feed.tell()
+    assert told == [Moment(True, [], 0)] * 2
+
+    told.clear()
+    there.feed.share(told.append)
+    there.feed.heard(Moment(True, [], 0))
+    for _ in range(feed.BELIEVED + 1):
+        there.commit(*(there.entry(payout) for payout in (100, 200, 300)))
+        await there.feed.tell()
+    # At last only a sample again.
+    assert [len(moment.bets) for moment in told] == [3] * feed.BELIEVED + [1]
+
+
+async def test_a_node_of_another_mind_tells_no_more_than_fits() -> None:
+    stage = Stage()
+    stage.feed.heard(far(*range(1, 100)))
+    await stage.feed.tell()
+
+    assert len(stage.room.told[0].bets) == feed.MOST_OF_MOMENT
+
+
+async def test_lists_join_without_telling_a_bet_twice() -> None:
+    stage, other = Stage(), Stage()
+    for number in range(30):
+        moment = Moment(False, [seen(number, at_ms=5_000 + number)], 0)
+        for one in (stage, other):
+            if one is other or number % 2:
+                one.feed.heard(moment)
+                await one.feed.tell()
+    stage.feed.join_lists(other.feed.shown())
+    stage.feed.join_lists(other.feed.shown())
+
+    assert stage.feed.shown() == other.feed.shown()
+    stage.feed.join_lists(Feed(recent=[], high=[]))
+    assert stage.feed.shown() == other.feed.shown()

@@ -20,7 +20,7 @@ class House:
         self.sent = 0
         self.refused: list[Failure] = []
         here: Any = self
-        self._start = RainCommands(here, here, lambda: self.now_s).handlers(None)["rain:start"]
+        self._start = RainCommands(here, here, lambda: self.now_s).handlers(here)["rain:start"]
 
     def active(self, *_room: object, without: int) -> tuple[int, ...]:
         assert without
