@@ -18,7 +18,7 @@ USERNAME: Final = "demo"
 TOKEN_LIFETIME_S: Final = 24 * 3600
 _FUNDS_MINOR: Final = 1_000_00
 # Nodes that start together move shards, and refuse for the time being.
-_TRIES: Final = 10
+_TRIES: Final = 5
 _PAUSE_S: Final = 0.3
 # The same at every start, so that the demo player is funded once.
 _FUNDING: Final = UUID("6f2d8f3e-5d0c-4b39-9a3c-5b6f2f6d7a10")

@@ -17,7 +17,11 @@ _STANDARD: Final = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON: time, level, logger, message and its extra fields."""
+    """A record as one line of JSON: time, level, node if it has a name, logger, message, extras."""
+
+    def __init__(self, node: str | None = None) -> None:
+        super().__init__()
+        self._node = {} if node is None else {"node": node}
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
@@ -25,6 +29,7 @@ class JsonFormatter(logging.Formatter):
         fields = {
             "time": f"{seconds}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
+            **self._node,
             "logger": record.name,
             "message": record.getMessage(),
         }
@@ -43,13 +48,16 @@ class NotThePeersFault(logging.Filter):
         return not isinstance(error, HttpProcessingError)
 
 
-def configure(level: str, form: str) -> None:
-    """Write logs to standard error, as `json` or as `text` for people."""
+def configure(level: str, form: str, node: str | None = None) -> None:
+    """Write logs to standard error, as `json` or as `text` for people, and name the node there."""
     handler = logging.StreamHandler(sys.stderr)
     if form == "json":
-        handler.setFormatter(JsonFormatter())
+        handler.setFormatter(JsonFormatter(node))
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
+        named = f" {node}" if node else ""
+        handler.setFormatter(
+            logging.Formatter(f"%(asctime)s %(levelname)-7s{named} %(name)s %(message)s")
+        )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -63,7 +63,7 @@ async def serve(settings: Settings, make: type[Pitboss] = Pitboss, *, worker: bo
     kind of node, for a benchmark that has to do something inside. A `worker` shares its port and
     belongs to a supervisor, which started it.
     """
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, settings.node_name)
     # As many network connections may carry HTTP, or nothing yet, as there may be sessions.
     allow_connections(settings.max_connections, settings.max_connections)
     stopping = asyncio.Event()

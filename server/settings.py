@@ -206,6 +206,7 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(
         None,
         validation_alias="REDIS_URL",
+        pattern="^(redis|rediss|unix)://",
         description="The Redis, 6 or newer, that several nodes on one database meet over. Without"
         " it a node is alone: a second one on its database stands by.",
     )

@@ -29,6 +29,7 @@ from storage.redis_server import EmbeddedRedis
 log = logging.getLogger(__name__)
 
 MOST_WORKERS: Final = 64
+_STDIN: Final = 0
 # One that dies again and again must not keep the machine busy; one that lived is replaced at once.
 FIRST_PAUSE_S: Final = 0.5
 MOST_PAUSE_S: Final = 10.0
@@ -52,20 +53,28 @@ class Orders:
     """What signals have asked for."""
 
     def __init__(self) -> None:
+        self._in_terminal = os.isatty(_STDIN)
         self.stop = asyncio.Event()
         self.cut = asyncio.Event()
         self.roll = asyncio.Event()
 
     def heed_signals(self) -> None:
-        """Take orders from SIGTERM and SIGINT, which cut off at the second time, and SIGHUP."""
+        """Take orders from SIGTERM, SIGINT and SIGHUP."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.end)
-        loop.add_signal_handler(signal.SIGHUP, self.roll.set)
+        loop.add_signal_handler(signal.SIGHUP, self.renew)
 
     def end(self) -> None:
         """End in good order; asked again, at once."""
         (self.cut if self.stop.is_set() else self.stop).set()
+
+    def renew(self) -> None:
+        """Replace all workers. Or end, where SIGHUP says that our terminal was closed."""
+        if self._in_terminal and not os.isatty(_STDIN):
+            self.stop.set()
+        else:
+            self.roll.set()
 
 
 class Supervisor:
@@ -144,7 +153,7 @@ class Supervisor:
 
 async def serve_workers(settings: Settings, count: int) -> int:
     """Serve with several processes until SIGTERM or SIGINT. The exit code, 0 for an orderly end."""
-    logs.configure(settings.log_level, settings.log_format)
+    logs.configure(settings.log_level, settings.log_format, settings.node_name)
     orders = Orders()
     orders.heed_signals()
     # Made once, for all workers find them then.

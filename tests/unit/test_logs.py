@@ -32,6 +32,10 @@ def test_a_line_has_the_message_and_what_was_given_as_extra() -> None:
     }
 
 
+def test_a_line_names_the_node_if_it_has_a_name() -> None:
+    assert json.loads(JsonFormatter("floor-1").format(record()))["node"] == "floor-1"
+
+
 def test_an_exception_stays_within_the_line() -> None:
     text = JsonFormatter().format(record(ValueError("broken")))
     assert "\n" not in text
