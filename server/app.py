@@ -40,7 +40,10 @@ from server.auth.service import Accounts
 from server.auth.tokens import Tokens
 from server.clock import Clock
 from server.cluster.cluster import Cluster, new_member_id
+from server.cluster.door import InnerDoor
+from server.cluster.peers import Peers
 from server.cluster.shared import SharedFloor
+from server.cluster.takeover import Takeovers
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
 from server.commands.crash import CrashCommands
@@ -198,7 +201,7 @@ class Pitboss:
             now_ms,
             max_connections_per_user=settings.max_connections_per_user,
         )
-        self.sockets = SocketServer(_socket_options(settings), self.floor)
+        self.sockets = SocketServer(_socket_options(settings), self.floor, member)
         self.post = Post(self.storage.outbox)
         self.crash_tables = {table.number: table for table in settings.crash_tables}
         # With those that are closed, which nobody can ask for.
@@ -213,6 +216,7 @@ class Pitboss:
             self.sockets.hub, partial(usernames, pools.people), _most_stakes(settings)
         )
         self.shared = self._share(self.cluster) if self.cluster else None
+        self._inner = self._inner_door(self.cluster, self.shared)
         self.node = self._node()
         self.tables = Tables(self.node, self._all_tables)
         self.bets = BetCommands(self.node, Bets(pools.people, self.storage.vault), time.monotonic)
@@ -234,6 +238,16 @@ class Pitboss:
             _chance(),
             self._revoked_elsewhere,
         )
+
+    def _inner_door(self, cluster: Cluster | None, shared: SharedFloor | None) -> InnerDoor | None:
+        """Where other members reach our sessions, and the way to theirs; None for who is alone."""
+        if cluster is None or shared is None:
+            return None
+        engine, secret = self.sockets.engine, self.settings.jwt_secret_value()
+        peers = Peers(cluster.member, cluster.membership.address_of, secret)
+        takeovers = Takeovers(self.sockets, peers, self.floor, shared.rooms)
+        engine.elsewhere = takeovers
+        return InnerDoor(engine, takeovers, secret)
 
     def _revoked(self, session_id: UUID) -> None:
         self.floor.session_ended(session_id)
@@ -305,7 +319,8 @@ class Pitboss:
             await self.tables.give_trial_chains(self._people, self.storage.vault, now_ms())
         if self.cluster is not None:
             self._lanes = [asyncio.create_task(lane.run()) for lane in self.storage.journal.lanes]
-            await self.cluster.start("")
+            host, port = self.settings.cluster_host, self.settings.cluster_port
+            await self.cluster.start(await self._inner.start(host, port) if self._inner else "")
         self._start_jobs()
         self._runner = web.AppRunner(
             self._web_app(),
@@ -441,6 +456,8 @@ class Pitboss:
             await self.cluster.stop()
         self.storage.wallets.close()
         self.sockets.close()
+        if self._inner is not None:
+            await self._inner.close()
         if self._runner is not None:
             await self._runner.cleanup()
         self.passwords.close()

@@ -66,7 +66,8 @@ class InnerDoor:
         return f"[{reached}]:{bound_port}" if ":" in reached else f"{reached}:{bound_port}"
 
     async def close(self) -> None:
-        """Listen no more."""
+        """Listen no more, and ask no more of others."""
+        await self._sessions.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

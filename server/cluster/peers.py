@@ -37,7 +37,7 @@ class PeerAnswer(NamedTuple):
 
 
 class Peers:
-    """The way to sessions of other members. Made inside the running loop.
+    """The way to sessions of other members.
 
     `address_of` tells host and port of a member that is there now, if its sessions can be reached.
     """
@@ -45,13 +45,9 @@ class Peers:
     def __init__(self, me: str, address_of: Callable[[str], str | None], secret: str) -> None:
         self._me = me
         self._address_of = address_of
-        self._session = aiohttp.ClientSession(
-            # Every poll that waits has a connection, and came in on one that is bounded here.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={hdrs.AUTHORIZATION: credential(secret)},
-            skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING),
-        )
+        self._credential = credential(secret)
+        # Made when it is needed first.
+        self._session: aiohttp.ClientSession | None = None
 
     def find(self, sid: str) -> Far | None:
         """The session `sid`, if it began at another member that is there now."""
@@ -75,7 +71,7 @@ class Peers:
         url = f"http://{address}/sessions/{far.sid}/{what}"
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
         try:
-            async with self._session.post(
+            async with self._http().post(
                 url, data=body, headers={ADDRESS: client}, timeout=timeout, allow_redirects=False
             ) as answer:
                 # Whole: it is no larger than what may wait for a connection.
@@ -83,6 +79,19 @@ class Peers:
         except (aiohttp.ClientError, TimeoutError):
             raise Failure(UNREACHABLE) from None
 
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                # Every poll that waits has a connection, and came in on one that is bounded here.
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={hdrs.AUTHORIZATION: self._credential},
+                skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING),
+            )
+        return self._session
+
     async def close(self) -> None:
         """Ask no more."""
-        await self._session.close()
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
