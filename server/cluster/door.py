@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from protocol import engineio
 from protocol.errors import FORBIDDEN, Failure
-from server.cluster.peers import ADDRESS, credential
+from server.cluster.peers import ADDRESS, POLL, credential
 from server.cluster.takeover import Takeovers
 from server.sockets import polling
 from server.sockets.admission import PACKETS_PER_REQUEST
@@ -38,6 +38,7 @@ class InnerDoor:
             "poll": self._poll,
             "post": self._post,
             "end": self._end,
+            "lost": self._lost,
             "probe": self._probe,
             "drop": self._drop,
             "settle": self._settle,
@@ -94,11 +95,20 @@ class InnerDoor:
         last_words = self._engine.take_last_words(sid)
         if last_words is not None:
             return polling.poll_response(last_words, engineio.encode_payload(last_words))
-        return await polling.receive(self._sessions.session(sid), request)
+        connection = self._sessions.session(sid)
+        transport = connection.transport
+        response = await polling.receive(connection, request)
+        if isinstance(transport, polling.Polling):
+            response.headers[POLL] = str(transport.polls)
+        return response
 
     async def _post(self, sid: str, request: web.Request) -> web.Response:
         self._charge(request)
         return await polling.send(self._sessions.session(sid), request)
+
+    async def _lost(self, sid: str, request: web.Request) -> web.Response:
+        self._sessions.lost(sid, await request.text())
+        return web.Response()
 
     async def _end(self, sid: str, request: web.Request) -> web.Response:
         self._sessions.end(sid, await request.text())

@@ -17,6 +17,8 @@ _PURPOSE: Final = b"pitboss peer"
 _SCHEME: Final = "Pitboss"
 ADDRESS: Final = "X-Pitboss-Address"
 """The header that says for which client a member asks."""
+POLL: Final = "X-Pitboss-Poll"
+"""The header of an answer that says which of a session's polls it ends."""
 # Idle connections between members are let go after this, well before the other side would.
 _KEEPALIVE_S: Final = 30.0
 # A member of the same network that takes no connection in this time is not there.

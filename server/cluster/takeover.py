@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -22,7 +23,7 @@ from protocol.disconnects import REASONS, DisconnectReason, ProtocolViolation
 from protocol.errors import MALFORMED, STORAGE_UNAVAILABLE, UNREACHABLE, Failure
 from server.cluster.arrivals import Positions
 from server.cluster.crossing import Crossing
-from server.cluster.peers import PeerAnswer, Peers
+from server.cluster.peers import POLL, PeerAnswer, Peers
 from server.cluster.rooms import FarRooms
 from server.cluster.told import channel_of
 from server.encoding import refuse_compressed
@@ -115,7 +116,9 @@ class Takeovers:
     async def forward(self, far: Far, request: web.Request, address: str) -> web.Response:
         """What the session's member answers a poll or a post. Raises the Failure of the request."""
         if request.method == hdrs.METH_GET:
-            return _answer(await self._peers.ask(far, "poll", self._poll_s, client=address))
+            answer = await self._peers.ask(far, "poll", self._poll_s, client=address)
+            self._watch(far, request, answer)
+            return _answer(answer)
         if request.method != hdrs.METH_POST:
             raise Failure(MALFORMED, reason="polling is done with GET and POST")
         refuse_compressed(request)
@@ -128,6 +131,12 @@ class Takeovers:
             self._end(far, disconnects.TRANSPORT_CLOSED)
             raise
         return _answer(await self._peers.ask(far, "post", ASK_S, body, address))
+
+    def _watch(self, far: Far, request: web.Request, answer: PeerAnswer) -> None:
+        """Have the session know if what it said last may not have reached its client."""
+        carrier, poll = polling.carrier_of(request), answer.headers.get(POLL)
+        if carrier is not None and poll is not None:
+            carrier.on_broken = partial(self._tell, far, "lost", poll.encode())
 
     def _end(self, far: Far, reason: DisconnectReason) -> None:
         """Have a session end for what only this node has seen."""
@@ -281,6 +290,16 @@ class Takeovers:
         async with asyncio.timeout(SETTLE_S):
             while not _rests(connection):  # noqa: ASYNC110 - once in the life of a session
                 await asyncio.sleep(_SETTLE_LOOK_S)
+
+    def lost(self, sid: str, poll: str) -> None:
+        """The answer to a poll may not have arrived: unless the client has polled since, it ends.
+
+        A client that asks again by itself does not know that anything is missing.
+        """
+        connection = self.session(sid)
+        transport = connection.transport
+        if isinstance(transport, polling.Polling) and str(transport.polls) == poll:
+            connection.close(disconnects.TRANSPORT_CLOSED)
 
     def end(self, sid: str, reason: str) -> None:
         """A client did at another member what ends its session."""

@@ -156,6 +156,7 @@ class Arrival(asyncio.Protocol):
         "_listener",
         "_transport",
         "broken",
+        "on_broken",
     )
 
     _transport: asyncio.Transport
@@ -171,6 +172,8 @@ class Arrival(asyncio.Protocol):
         self._asked: tuple[Upgrade, Handshake] | None = None
         # Whether it ended with an error: what was written last may not have arrived.
         self.broken = False
+        # Who is told so, if what was written last is another node's.
+        self.on_broken: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the time for the first request, if there is room for one more."""
@@ -227,6 +230,8 @@ class Arrival(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The network connection has ended."""
         self.broken = self.broken or exc is not None
+        if self.broken and self.on_broken is not None:
+            self.on_broken()
         self._leave()
         if self._http is not None:
             self._http.connection_lost(exc)

@@ -27,7 +27,7 @@ _TEXT: Final = "text/plain; charset=UTF-8"
 class Polling:
     """The transport of a session that polls: writable while a GET waits."""
 
-    __slots__ = ("_answer", "_carrier", "_closed", "connection")
+    __slots__ = ("_answer", "_carrier", "_closed", "connection", "polls")
 
     name = engineio.POLLING
     max_packets = MAX_PACKETS_PER_POLL
@@ -38,6 +38,8 @@ class Polling:
         # What the last answer went out on, until the next poll.
         self._carrier: Arrival | None = None
         self._closed = False
+        # How many have come.
+        self.polls = 0
 
     @property
     def writable(self) -> bool:
@@ -73,8 +75,8 @@ class Polling:
         assert self._answer is None, "the session refuses a second poll"
         if self._carrier is not None and self._carrier.broken:
             raise ProtocolViolation(disconnects.TRANSPORT_CLOSED)
-        network = request.transport.get_protocol() if request.transport is not None else None
-        self._carrier = network if isinstance(network, Arrival) else None
+        self._carrier = carrier_of(request)
+        self.polls += 1
         self._answer = asyncio.get_running_loop().create_future()
         answer = self._answer
         session = self.connection.session
@@ -86,6 +88,12 @@ class Polling:
             return await answer
         finally:
             self._answer = None
+
+
+def carrier_of(request: web.Request) -> Arrival | None:
+    """The network connection that a request came on, if clients come on such."""
+    network = request.transport.get_protocol() if request.transport is not None else None
+    return network if isinstance(network, Arrival) else None
 
 
 async def open_session(engine: Engine, address: str, request: web.Request) -> web.Response:
