@@ -1,10 +1,12 @@
 """An event on its way to any number of clients, encoded at most once for each form they read."""
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
 
 from protocol import msgpack_parser, socketio
-from protocol.socketio import Encoded
+from protocol.socketio import Encoded, Event, Partial
 
 
 class Parser(Protocol):
@@ -104,3 +106,33 @@ class Outgoing:
         if not self.packets:
             self.packets, self.size = len(encoded), sum(map(len, encoded))
         return encoded
+
+
+# The form in which events are kept for other nodes, whatever their readers read.
+_KEPT: Final = form(JSON, with_offset=False)
+
+
+class Kept(NamedTuple):
+    """An event that another node has told, or would have told, to a client."""
+
+    name: str
+    args: Sequence[object]
+
+
+def keep(event: Outgoing) -> list[bytes]:
+    """An event as it is kept for other nodes: its packets, without an offset."""
+    return list(event.encoded(_KEPT))
+
+
+def kept(packets: Sequence[bytes]) -> Kept:
+    """The event that a node has kept as `packets`. Raises `ProtocolViolation` if it is none."""
+    head, *attachments = packets
+    packet: object = socketio.decode(head)
+    for attachment in attachments:
+        assert isinstance(packet, Partial), "an attachment of nothing is kept"
+        packet = packet.add(attachment) or packet
+    assert isinstance(packet, Event), "only events are kept"
+    args = [
+        msgspec.json.decode(arg) if isinstance(arg, msgspec.Raw) else arg for arg in packet.args
+    ]
+    return Kept(packet.name, args)

@@ -42,6 +42,7 @@ from server.clock import Clock
 from server.cluster.cluster import Cluster, new_member_id
 from server.cluster.door import InnerDoor
 from server.cluster.peers import Peers
+from server.cluster.returns import Returns
 from server.cluster.shared import SharedFloor
 from server.cluster.takeover import Takeovers
 from server.commands.accounts import AccountCommands
@@ -225,6 +226,7 @@ class Pitboss:
         self.floor.bind(self.router)
         if self.cluster is not None and self.shared is not None:
             self.cluster.bind(self.node, self._load, self._claimed, self.shared)
+        self.returns = self._returns(self.cluster) if self.cluster else None
         self._lanes: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
@@ -248,6 +250,12 @@ class Pitboss:
         takeovers = Takeovers(self.sockets, peers, self.floor, shared.rooms)
         engine.elsewhere = takeovers
         return InnerDoor(engine, takeovers, secret)
+
+    def _returns(self, cluster: Cluster) -> Returns:
+        """The way back for clients of nodes that have ended."""
+        settings = self.settings
+        assert settings.redis_url is not None
+        return Returns(settings.redis_url, settings.cluster_name, cluster, self.sockets, self.node)
 
     def _revoked(self, session_id: UUID) -> None:
         self.floor.session_ended(session_id)
@@ -317,6 +325,8 @@ class Pitboss:
         await self.tables.close_others(self._people)
         if self.settings.env != "production":
             await self.tables.give_trial_chains(self._people, self.storage.vault, now_ms())
+        if self.returns is not None:
+            await self.returns.start()
         if self.cluster is not None:
             self._lanes = [asyncio.create_task(lane.run()) for lane in self.storage.journal.lanes]
             host, port = self.settings.cluster_host, self.settings.cluster_port
@@ -451,6 +461,8 @@ class Pitboss:
         await self.storage.outbox.flush()
         await self.storage.wallets.flush_snapshots()
         self.node.close()
+        if self.returns is not None:
+            await self.returns.close()
         if self.cluster is not None and self.shared is not None:
             self.shared.close()
             await self.cluster.stop()

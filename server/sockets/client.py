@@ -15,6 +15,7 @@ from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.errors import INTERNAL, INVALID_NAMESPACE, OVERLOADED, Failure, body
 from protocol.outgoing import Outgoing, Parser
 from protocol.socketio import Connect, Disconnect, Event, Packet, Partial
+from server.sockets.chronicle import Former
 from server.sockets.moved import Movable, MovedSession, MovedSocket, wired
 from server.sockets.socket import Ack, Socket
 
@@ -132,8 +133,18 @@ class Client:
             _LOG.exception("the application failed to connect a socket")
             self._turned_away(socket, Failure(INTERNAL))
         else:
-            del self._connecting[packet.namespace]
-            self._joined(socket, packet)
+            await self._let_in(socket, packet)
+
+    async def _let_in(self, socket: Socket, packet: Connect) -> None:
+        """The application has agreed: see what the client missed elsewhere, and let it join."""
+        try:
+            former = await self.server.recovery.fetch(socket, packet.auth)
+        except asyncio.CancelledError:
+            socket.ended()
+            self._tell_end(socket, disconnects.CLIENT_CLOSED)
+            raise
+        del self._connecting[packet.namespace]
+        self._joined(socket, packet, former)
 
     def _turned_away(self, socket: Socket, failure: Failure) -> None:
         del self._connecting[socket.namespace]
@@ -141,16 +152,19 @@ class Client:
         socket.ended()
         self._refuse(socket.namespace, failure)
 
-    def _joined(self, socket: Socket, packet: Connect) -> None:
+    def _joined(self, socket: Socket, packet: Connect, former: Former | None) -> None:
+        recovery = self.server.recovery
         missed: Sequence[Outgoing] = ()
         if socket.history is not None:
-            missed = self.server.recovery.admit(socket, packet.auth)
+            missed = recovery.admit(socket, packet.auth, former)
         self._session.join(packet.namespace, socket)
         self.server.unjoined.discard(self)
         self.server.joined[packet.namespace] += 1
         socket.opened(missed)
         if socket.pid and socket.pid == packet.auth.get("pid"):
             socket.tell_states()
+            if former is not None and recovery.formers is not None:
+                recovery.formers.welcome(socket, former)
 
     def _refuse(self, namespace: str, failure: Failure) -> None:
         self.connection.counters.connects_refused[failure.kind.code] += 1
@@ -184,6 +198,9 @@ class Client:
         else:
             socket.ended()
         self.server.joined[socket.namespace] -= 1
+        self._tell_end(socket, reason)
+
+    def _tell_end(self, socket: Socket, reason: DisconnectReason) -> None:
         try:
             self.server.application.disconnected(socket, reason.name)
         except Exception:  # noqa: BLE001 - the other sockets still have to end

@@ -236,6 +236,8 @@ class Connection:
         self._dirty = False
         if not self._outbound or not self.transport.writable:
             return
+        if self.engine.before_write is not None:
+            self.engine.before_write()
         packets = self._take(self.transport.max_packets)
         self.counters.packets_out += len(packets)
         try:

@@ -48,6 +48,7 @@ class Engine:
         "_loop",
         "_make_handler",
         "admission",
+        "before_write",
         "closing",
         "connections",
         "counters",
@@ -67,6 +68,8 @@ class Engine:
         self._make_handler = make_handler
         self.member = member
         self.elsewhere: Elsewhere | None = None
+        # Called before anything is written to a client, and has to be quick.
+        self.before_write: Callable[[], None] | None = None
         self.options = options
         self.packets_per_look = min(
             _PACKETS_PER_LOOK, options.max_packets_per_second, options.max_packets_per_second_per_ip

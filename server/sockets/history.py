@@ -57,6 +57,11 @@ class History:
         self._packets = 0
         self._forgotten: int | None = None
 
+    @property
+    def newest(self) -> int | None:
+        """The number of the newest event; None if there was none. -1 if what came is not known."""
+        return self._events[-1].number if self._events else self._forgotten
+
     def __contains__(self, event: Outgoing) -> bool:
         return event in self._events
 

@@ -2,7 +2,8 @@
 
 A client that asks for it (`auth: {recover: true}`) is told a private id, `pid`, and an offset with
 every event; it sends both when it connects again. Until then its socket stays in its rooms, and
-its history goes on.
+its history goes on. In a cluster it may come back to another node, which asks this one, or reads
+what this one has written down.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import re
 import secrets
 from collections import Counter
-from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from protocol import disconnects
 from protocol.disconnects import DisconnectReason
-from protocol.outgoing import Outgoing
+from protocol.outgoing import Outgoing, keep, kept
+from server.sockets.chronicle import Former, Formers
 from server.sockets.deadlines import Deadlines
 from server.sockets.history import Bounds, History, Shelf
 
@@ -47,14 +49,29 @@ _TEMPORARY: Final = frozenset(
     }
 )
 
+# Ends of a client that goes on at another node, or is asked to.
+_ELSEWHERE: Final = frozenset({disconnects.MOVED, disconnects.DRAINING})
+
+# A private id of ours.
+_PID: Final = re.compile("[A-Za-z0-9_-]{20}")
 # An epoch, and as many digits as a counter of years reaches.
 _OFFSET: Final = re.compile("([0-9a-f]{1,32})-([0-9]{1,18})")
 
 # How an attempt ended, for the metrics.
 RECOVERED: Final = "recovered"
+RECOVERED_ELSEWHERE: Final = "recovered_elsewhere"
 UNKNOWN: Final = "unknown"
 FORGOTTEN: Final = "forgotten"
-OUTCOMES: Final = (RECOVERED, UNKNOWN, FORGOTTEN)
+OUTCOMES: Final = (RECOVERED, RECOVERED_ELSEWHERE, UNKNOWN, FORGOTTEN)
+
+
+class Given(NamedTuple):
+    """What a node gives of a client that goes on at another."""
+
+    sid: str
+    missed: list[tuple[float, list[bytes]]] | None
+    """How many seconds ago each event was told, and the event; None if they are not known."""
+    rooms: list[str]
 
 
 class Recovery:
@@ -68,11 +85,14 @@ class Recovery:
         "_max_absent",
         "_max_absent_per_owner",
         "_shelf",
+        "formers",
         "outcomes",
     )
 
     def __init__(self, options: SocketOptions, hub: Hub) -> None:
         self._hub = hub
+        # The way to clients of other nodes, in a cluster.
+        self.formers: Formers | None = None
         # The server notices an end as late as a heartbeat does; what it sent meanwhile counts too.
         detection_ms = options.ping_interval_ms + options.ping_timeout_ms
         bounds = Bounds(
@@ -103,6 +123,11 @@ class Recovery:
         """What all histories hold; a broadcast counts once."""
         return self._shelf.bytes
 
+    @property
+    def bounds(self) -> Bounds:
+        """How much is kept of each client."""
+        return self._shelf.bounds
+
     def begin(self) -> History:
         """The history of a socket that is connecting."""
         return History(self._hub.number, self._shelf)
@@ -111,17 +136,90 @@ class Recovery:
         """Forget what a quiet socket need not be sent again."""
         if socket.history is not None:
             socket.history.forget_before(self._hub.now() - self._shelf.bounds.kept_s)
+            if self._hub.chronicle is not None:
+                self._hub.chronicle.renewed(socket)
 
-    def admit(self, socket: Socket, auth: Mapping[str, Any]) -> list[Outgoing]:
-        """A recoverable socket is let in. What it has missed, if it was here before."""
+    async def fetch(self, socket: Socket, auth: Mapping[str, Any]) -> Former | None:
+        """What another node had of a client that comes back; None if it was here, or nowhere."""
         pid = auth.get("pid")
-        if pid is not None:
+        if self.formers is None or socket.history is None:
+            return None
+        if not isinstance(pid, str) or _PID.fullmatch(pid) is None or pid in self._by_pid:
+            return None
+        return await self.formers.fetch(socket, pid, auth.get("offset"))
+
+    def admit(
+        self, socket: Socket, auth: Mapping[str, Any], former: Former | None = None
+    ) -> list[Outgoing]:
+        """A recoverable socket is let in. What it has missed, if it was here or there before."""
+        pid = auth.get("pid")
+        missed = None
+        if former is not None and former.pid not in self._by_pid:
+            missed = self._adopt(socket, former)
+        elif pid is not None:
             missed = self._claim(socket, pid, auth.get("offset"))
-            if missed is not None:
-                return missed
+        if missed is not None:
+            return missed
         socket.pid = secrets.token_urlsafe(_PID_BYTES)
         self._by_pid[socket.pid] = socket
+        if self._hub.chronicle is not None:
+            return self._begin_anew(socket, (), Counter(), taken=False)
         return []
+
+    def _adopt(self, socket: Socket, former: Former) -> list[Outgoing] | None:
+        """Make `socket` the heir of one that another node had. None if too much is gone."""
+        if former.missed is None:
+            self.outcomes[FORGOTTEN] += 1
+            return None
+        self.outcomes[RECOVERED_ELSEWHERE] += 1
+        socket.id, socket.pid = former.sid, former.pid
+        self._by_pid[socket.pid] = socket
+        recent = former.missed[len(former.missed) - former.recent :]
+        repeated = Counter(tuple(packets) for packets in recent)
+        return self._begin_anew(socket, former.missed, repeated, taken=True)
+
+    def _begin_anew(
+        self,
+        socket: Socket,
+        missed: Sequence[Sequence[bytes]],
+        repeated: Counter[tuple[bytes, ...]],
+        *,
+        taken: bool,
+    ) -> list[Outgoing]:
+        """Number what a socket is told first, in the order in which it is told.
+
+        In that order other nodes read what this one has written down.
+        """
+        assert self._hub.chronicle is not None
+        self._hub.catch_up(socket)
+        self._hub.chronicle.admitted(socket, taken=taken)
+        return socket.begin_anew(self.begin(), map(kept, missed), repeated)
+
+    def give(self, pid: str, namespace: str, owner: str, offset: object) -> Given | None:
+        """Let a client go that has come back to another node; None if it is not here.
+
+        It has got nothing more from here, as its connection is closed, and the other node hears
+        what its rooms are told from here on.
+        """
+        former = self._by_pid.get(pid)
+        if former is None or (former.namespace, str(former.owner)) != (namespace, owner):
+            return None
+        former.connection.close(disconnects.TAKEN_OVER)
+        self._hub.settle(former)
+        missed = self._missed(former, offset)
+        now_s = self._hub.now()
+        told = None if missed is None else [(now_s - one.at_s, keep(one)) for one in missed]
+        given = Given(former.id, told, sorted(former.rooms))
+        self._let_go(former)
+        return given
+
+    def _let_go(self, socket: Socket) -> None:
+        """A socket goes on at another node."""
+        if self._hub.chronicle is not None:
+            self._hub.chronicle.let_go(socket.pid)
+        self._await_no_longer(socket)
+        del self._by_pid[socket.pid]
+        socket.ended()
 
     def _claim(self, socket: Socket, pid: object, offset: object) -> list[Outgoing] | None:
         """Make `socket` the heir of a former one. None if there is none, or too much is gone."""
@@ -139,6 +237,8 @@ class Recovery:
             return None
         self.outcomes[RECOVERED] += 1
         self._await_no_longer(former)
+        if self._hub.chronicle is not None:
+            self._hub.chronicle.handed(former, socket)
         self._hub.hand_over(former, socket)
         socket.inherit(former)
         self._by_pid[socket.pid] = socket
@@ -163,6 +263,8 @@ class Recovery:
         assert socket.history is not None
         socket.history.tear()
         self._by_pid[socket.pid] = socket
+        if self._hub.chronicle is not None:
+            self._hub.chronicle.admitted(socket, taken=True, torn=True)
 
     def keep(self, socket: Socket, reason: DisconnectReason) -> bool:
         """A socket has ended. True if it stays in its rooms and is awaited."""
@@ -170,12 +272,23 @@ class Recovery:
             return False
         if reason not in _TEMPORARY:
             self._by_pid.pop(socket.pid, None)
+            self._write_end(socket, reason)
             return False
         self._make_place(socket)
         self._absent.add(socket)
         if socket.owner is not None:
             self._absent_by_owner.setdefault(socket.owner, {})[socket] = None
         return True
+
+    def _write_end(self, socket: Socket, reason: DisconnectReason) -> None:
+        """Say in the chronicle that a socket is not awaited here."""
+        chronicle = self._hub.chronicle
+        if chronicle is None:
+            return
+        if reason in _ELSEWHERE:
+            chronicle.let_go(socket.pid)
+        else:
+            chronicle.forgotten(socket.pid)
 
     def _make_place(self, socket: Socket) -> None:
         """Forget the oldest: of the same owner, so that nobody takes all places, or of all."""
@@ -187,6 +300,8 @@ class Recovery:
 
     def forget(self, socket: Socket) -> None:
         """Await a socket no longer."""
+        if self._hub.chronicle is not None:
+            self._hub.chronicle.forgotten(socket.pid)
         self._await_no_longer(socket)
         del self._by_pid[socket.pid]
         socket.ended()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from protocol import disconnects, outgoing
 from protocol.disconnects import DisconnectReason
-from protocol.outgoing import Outgoing, Parser
+from protocol.outgoing import Kept, Outgoing, Parser, keep
 from server.sockets.history import History
 
 if TYPE_CHECKING:
@@ -105,7 +106,10 @@ class Socket:
 
     def emit(self, event: str, *args: object) -> None:
         """Send an event to this client alone."""
-        self.deliver(self.hub.outgoing(self.namespace, event, args))
+        outgoing = self.hub.outgoing(self.namespace, event, args)
+        if self.hub.chronicle is not None and self.history is not None:
+            self.hub.chronicle.told_one(self, outgoing)
+        self.deliver(outgoing)
 
     def deliver(self, event: Outgoing) -> None:
         """Send an event. A broadcast is encoded once and delivered to many."""
@@ -179,9 +183,46 @@ class Socket:
         assert self.history is not None
         self.history.clear()
         self.id, self.pid, self.history = former.id, former.pid, former.history
-        for event in self._early or ():
-            if event.number is not None and event not in self.history:
+        early, self._early = self._early or [], []
+        for event in early:
+            if event.number is None or event in self.history:
+                self._early.append(event)
+            elif self.hub.chronicle is None:
                 self.history.add(event)
+                self._early.append(event)
+            else:
+                self._early.append(self._number_anew(event.name, event.args))
+
+    def begin_anew(
+        self, history: History, missed: Iterable[Kept], repeated: Counter[tuple[bytes, ...]]
+    ) -> list[Outgoing]:
+        """Number what the client is told first, in that order: what it missed, and what is early.
+
+        What is early and `repeated` in what it missed is left out. Nothing came before that.
+        """
+        assert self.history is not None
+        self.history.clear()
+        self.history = history
+        events = [self._number_anew(*one) for one in missed]
+        early, self._early = self._early or [], []
+        for event in early:
+            if event.number is None:
+                self._early.append(event)
+            elif repeated[packets := tuple(keep(event))]:
+                repeated[packets] -= 1
+            else:
+                self._early.append(self._number_anew(event.name, event.args))
+        return events
+
+    def _number_anew(self, name: str, args: Sequence[object]) -> Outgoing:
+        """An event that the client was to be told before, as one for it alone."""
+        assert self.history is not None
+        event = self.hub.outgoing(self.namespace, name, args)
+        event.encoded(self._form)
+        if self.hub.chronicle is not None:
+            self.hub.chronicle.told_one(self, event)
+        self.history.add(event)
+        return event
 
     def left(self) -> None:
         """The connection is lost, but the client may come back: the socket stays in its rooms."""
