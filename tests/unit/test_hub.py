@@ -212,3 +212,33 @@ def test_after_closing_nothing_is_sent() -> None:
         assert alice.heard() == [1]
 
     run(scenario())
+
+
+def test_who_watches_is_told_which_rooms_open_and_close() -> None:
+    class Watcher:
+        def __init__(self) -> None:
+            self.told: list[tuple[str, ...]] = []
+
+        def room_opened(self, namespace: str, room: str) -> None:
+            self.told.append(("opened", namespace, room))
+
+        def room_closed(self, namespace: str, room: str) -> None:
+            self.told.append(("closed", namespace, room))
+
+    async def scenario() -> None:
+        hub, watcher = Hub(), Watcher()
+        inside(hub, "before")
+        hub.watch(watcher)
+        [alice, bob] = inside(hub, "room", 2)
+        inside(hub, "elsewhere", namespace="/chat")
+        hub.leave(alice, "room")
+        assert watcher.told == [("opened", "/", "room"), ("opened", "/chat", "elsewhere")]
+        [heir] = inside(hub, "other")
+        watcher.told.clear()
+
+        hub.hand_over(bob, heir)
+        assert watcher.told == [], "it was never empty"
+        hub.leave_all(heir)
+        assert sorted(watcher.told) == [("closed", "/", "other"), ("closed", "/", "room")]
+
+    run(scenario())
