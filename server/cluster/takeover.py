@@ -273,9 +273,11 @@ class Takeovers:
         # Unless that was more than may wait for it.
         connection = self._settled(sid)
         moved = _client(connection).exported(self._application)
-        channels = _channels(connection) if known else []
-        positions = {channel: self._rooms.position(channel) for channel in channels}
+        positions = {channel: self._rooms.position(channel) for channel in _channels(connection)}
         connection.close(disconnects.MOVED)
+        # What we told the rooms ourselves has to be heard there before the socket comes.
+        if not (await self._rooms.arrivals.echo() and known):
+            positions = {}
         return msgspec.msgpack.encode(_Moved(moved, positions))
 
     def _settled(self, sid: str) -> Connection:

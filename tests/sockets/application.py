@@ -84,6 +84,13 @@ class RecordingApplication:
             case "fail":
                 raise RuntimeError("the application is broken")
 
+    def state_of(self, socket: Socket) -> Any:
+        return {"owner": socket.owner}
+
+    def take_up(self, socket: Socket, state: Raw) -> None:
+        socket.owner = msgspec.msgpack.decode(state)["owner"]
+        self.sockets.append(socket)
+
     def disconnected(self, socket: Socket, reason: str) -> None:
         assert socket.history is not None or not socket.rooms
         self.ends.append((socket.namespace, reason))

@@ -1,0 +1,79 @@
+"""Two servers of the socket layer that know of each other, on a bus in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from actors.runtime.exchange import Exchange
+from server.cluster.door import InnerDoor
+from server.cluster.peers import Peers
+from server.cluster.rooms import FarRooms
+from server.cluster.takeover import Takeovers
+from server.sockets.options import SocketOptions
+from server.sockets.server import SocketServer
+from tests.sockets.application import RecordingApplication, Served, page
+from tests.support.listening import listening
+from tests.support.memory_bus import MemoryBus, MemoryHub
+
+ONE, TWO = "aaaaaaaa", "bbbbbbbb"
+SECRET = "a secret of the cluster"
+
+
+@dataclass
+class Member(Served):
+    """A running server that is one of several."""
+
+    name: str
+    rooms: FarRooms
+    bus: MemoryBus
+    takeovers: Takeovers
+    door: InnerDoor
+    inner: str
+    """Where its inner door is, as host:port."""
+
+
+@asynccontextmanager
+async def member(
+    name: str, redis: MemoryHub, addresses: dict[str, str], options: SocketOptions
+) -> AsyncIterator[Member]:
+    """Serve as one of several."""
+    application = RecordingApplication()
+    server = SocketServer(options, application, name)
+    bus = MemoryBus(redis, name)
+    rooms = FarRooms(Exchange(name, bus), server.hub, lambda: True)
+    takeovers = Takeovers(server, Peers(name, addresses.get, SECRET), application, rooms)
+    server.engine.elsewhere = takeovers
+    door = InnerDoor(server.engine, takeovers, SECRET)
+    bus.start()
+    http = web.Application()
+    http.router.add_get("/", page)
+    inner = addresses[name] = await door.start("127.0.0.1", 0)
+    async with listening(server.engine, http) as (listener, port):
+        try:
+            yield Member(
+                server, application, listener, port, name, rooms, bus, takeovers, door, inner
+            )
+        finally:
+            rooms.close()
+            bus.close()
+            await door.close()
+            server.close()
+
+
+@asynccontextmanager
+async def two_nodes(
+    options: SocketOptions | None = None, delay_s: Callable[[], float] = lambda: 0.0
+) -> AsyncIterator[tuple[Member, Member]]:
+    """Two servers; whatever they say to each other's rooms takes `delay_s()` to Redis, and back."""
+    redis, addresses = MemoryHub(delay_s), dict[str, str]()
+    options = options or SocketOptions()
+    async with (
+        member(ONE, redis, addresses, options) as one,
+        member(TWO, redis, addresses, options) as two,
+    ):
+        await one.until(lambda: one.bus.connected and two.bus.connected)
+        yield one, two
