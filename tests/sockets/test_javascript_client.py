@@ -2,27 +2,22 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
 from server.sockets.options import SocketOptions
 from tests.sockets.application import Served, serve
+from tests.sockets.two_nodes import ONE, TWO, two_nodes
 from tests.support.node import NodeClient
+from tests.support.stray import astray, straying
 
 TRANSPORTS = [["polling", "websocket"], ["polling"], ["websocket"]]
 
 
-@pytest.mark.javascript
-@pytest.mark.parametrize("parser", ["json", "msgpack"])
-@pytest.mark.parametrize("transports", TRANSPORTS)
-async def test_the_official_client(
-    served: Served, node_client: NodeClient, transports: list[str], parser: str
-) -> None:
-    seen = json.loads(
-        await node_client.run("sockets.js", served.url, json.dumps(transports), parser)
-    )
-
-    assert seen == {
+def all_is_well(transports: list[str]) -> dict[str, Any]:
+    """What a client sees on a server that does everything right."""
+    return {
         "greeting": {"namespace": "/", "auth": {"token": "t", "rooms": ["table"]}},
         "early": "while the upgrade is under way",
         "transport": transports[-1],
@@ -48,10 +43,47 @@ async def test_the_official_client(
         "cameBack": True,
         "afterwards": "again",
     }
+
+
+async def left_clean(served: Served) -> None:
+    """Wait until everybody has gone, and look whether anything is left of them."""
     await served.until(lambda: served.connections == 0)
     assert served.server.sockets == 0
     assert served.server.hub.rooms == 0
     assert not +served.server.counters.open_by_transport
+
+
+@pytest.mark.javascript
+@pytest.mark.parametrize("parser", ["json", "msgpack"])
+@pytest.mark.parametrize("transports", TRANSPORTS)
+async def test_the_official_client(
+    served: Served, node_client: NodeClient, transports: list[str], parser: str
+) -> None:
+    seen = json.loads(
+        await node_client.run("sockets.js", served.url, json.dumps(transports), parser)
+    )
+
+    assert seen == all_is_well(transports)
+    await left_clean(served)
+
+
+@pytest.mark.javascript
+@pytest.mark.parametrize("parser", ["json", "msgpack"])
+@pytest.mark.parametrize("transports", TRANSPORTS)
+async def test_the_official_client_whose_requests_come_to_the_wrong_node(
+    node_client: NodeClient, transports: list[str], parser: str
+) -> None:
+    async with two_nodes() as nodes, straying([n.port for n in nodes], astray([ONE, TWO])) as proxy:
+        seen = json.loads(
+            await node_client.run("sockets.js", proxy.url, json.dumps(transports), parser)
+        )
+
+        assert seen == all_is_well(transports)
+        for node in nodes:
+            await left_clean(node)
+        counters = [node.server.counters for node in nodes]
+        assert any(counter.forwarded for counter in counters) is ("polling" in transports)
+        assert any(counter.taken_over for counter in counters) is (len(transports) == 2)
 
 
 @pytest.mark.javascript

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from actors.decision import Notice
 from actors.runtime.exchange import Exchange
+from protocol.socketio import Argument
 from server.cluster.door import InnerDoor
 from server.cluster.peers import Peers
 from server.cluster.rooms import FarRooms
 from server.cluster.takeover import Takeovers
 from server.sockets.options import SocketOptions
 from server.sockets.server import SocketServer
-from tests.sockets.application import RecordingApplication, Served, page
+from server.sockets.socket import Ack, Socket
+from tests.sockets.application import RecordingApplication, Served, decoded, page
 from tests.support.listening import listening
 from tests.support.memory_bus import MemoryBus, MemoryHub
 
 ONE, TWO = "aaaaaaaa", "bbbbbbbb"
 SECRET = "a secret of the cluster"
+
+
+@dataclass
+class Application(RecordingApplication):
+    """Tells rooms on every node what a client says."""
+
+    rooms: FarRooms | None = None
+
+    def event(self, socket: Socket, name: str, args: Sequence[Argument], ack: Ack | None) -> None:
+        if name == "say" and self.rooms is not None:
+            room, words = decoded(args)
+            self.rooms.publish(Notice(room, "said", words), None)
+        else:
+            super().event(socket, name, args, ack)
 
 
 @dataclass
@@ -41,10 +58,11 @@ async def member(
     name: str, redis: MemoryHub, addresses: dict[str, str], options: SocketOptions
 ) -> AsyncIterator[Member]:
     """Serve as one of several."""
-    application = RecordingApplication()
+    application = Application()
     server = SocketServer(options, application, name)
     bus = MemoryBus(redis, name)
     rooms = FarRooms(Exchange(name, bus), server.hub, lambda: True)
+    application.rooms = rooms
     takeovers = Takeovers(server, Peers(name, addresses.get, SECRET), application, rooms)
     server.engine.elsewhere = takeovers
     door = InnerDoor(server.engine, takeovers, SECRET)
