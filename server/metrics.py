@@ -161,6 +161,8 @@ class NodeCollector(Collector):
         for name, value in (
             ("connections_opened", counters.opened),
             ("upgrades", counters.upgrades),
+            ("requests_forwarded", counters.forwarded),
+            ("sessions_taken_over", counters.taken_over),
             ("answers_unread", counters.unread),
             ("packets_in", counters.packets_in),
             ("packets_out", counters.packets_out),
