@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Coroutine
 from enum import Enum
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from protocol import disconnects, engineio
 from protocol.disconnects import DisconnectReason
@@ -20,6 +21,7 @@ _LOG = logging.getLogger(__name__)
 # What a client may send before its session is here, beside the packets of a second: as much as may
 # wait for a client. Past it: `flooding`.
 MAX_HELD_BYTES: Final = 1_048_576
+_KEY_BYTES: Final = 8
 
 
 class _Phase(Enum):
@@ -28,6 +30,13 @@ class _Phase(Enum):
     READY = "ready"
     TAKING = "taking"
     DONE = "done"
+
+
+class Upgrade(NamedTuple):
+    """One try to carry on a session here. The `key` tells it from others of the same session."""
+
+    far: Far
+    key: str
 
 
 class Mover(Protocol):
@@ -42,13 +51,13 @@ class Mover(Protocol):
     def begin(self, task: asyncio.Task[None]) -> None:
         """Keep a task until it is done."""
 
-    async def probe(self, far: Far) -> None:
+    async def probe(self, upgrade: Upgrade) -> None:
         """Have its member expect the upgrade. Raises Failure."""
 
-    def drop(self, far: Far) -> None:
+    def drop(self, upgrade: Upgrade) -> None:
         """Tell its member that nothing comes of the upgrade."""
 
-    async def take(self, far: Far, transport: Transport) -> Connection:
+    async def take(self, upgrade: Upgrade, transport: Transport) -> Connection:
         """Have its member let go of a session, and make it one of ours. Raises Failure."""
 
 
@@ -62,7 +71,6 @@ class Crossing:
     __slots__ = (
         "_candidate",
         "_counted",
-        "_far",
         "_held",
         "_held_bytes",
         "_lost",
@@ -70,11 +78,12 @@ class Crossing:
         "_mover",
         "_phase",
         "_task",
+        "_upgrade",
         "transport",
     )
 
     def __init__(self, far: Far, mover: Mover, max_packets: int) -> None:
-        self._far = far
+        self._upgrade = Upgrade(far, secrets.token_hex(_KEY_BYTES))
         self._mover = mover
         self._max_packets = max_packets
         self._phase = _Phase.NEW
@@ -117,7 +126,7 @@ class Crossing:
         if phase in (_Phase.TAKING, _Phase.DONE):
             return
         if phase is not _Phase.NEW:
-            self._mover.drop(self._far)
+            self._mover.drop(self._upgrade)
         self._end()
         if candidate is not None:
             candidate.close(reason)
@@ -128,7 +137,7 @@ class Crossing:
 
     async def _probe(self, transport: Candidate) -> None:
         try:
-            await self._mover.probe(self._far)
+            await self._mover.probe(self._upgrade)
         except Failure:
             self._task = None
             self.drop_candidate(disconnects.UPGRADE_REFUSED)
@@ -140,7 +149,7 @@ class Crossing:
 
     async def _take(self, transport: Candidate) -> None:
         try:
-            connection = await self._mover.take(self._far, transport)
+            connection = await self._mover.take(self._upgrade, transport)
         except Failure as failure:
             _LOG.info("a session could not be taken over: %s", failure.kind.code)
             transport.close(disconnects.UPGRADE_REFUSED)

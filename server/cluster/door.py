@@ -114,16 +114,16 @@ class InnerDoor:
         self._sessions.end(sid, await request.text())
         return web.Response()
 
-    async def _probe(self, sid: str, _request: web.Request) -> web.Response:
-        self._sessions.expect(sid)
+    async def _probe(self, sid: str, request: web.Request) -> web.Response:
+        self._sessions.expect(sid, await request.text())
         return web.Response()
 
-    async def _drop(self, sid: str, _request: web.Request) -> web.Response:
-        self._sessions.expect_no_more(sid)
+    async def _drop(self, sid: str, request: web.Request) -> web.Response:
+        self._sessions.expect_no_more(sid, await request.text())
         return web.Response()
 
-    async def _settle(self, sid: str, _request: web.Request) -> web.Response:
-        return web.Response(body=await self._sessions.settle(sid))
+    async def _settle(self, sid: str, request: web.Request) -> web.Response:
+        return web.Response(body=await self._sessions.settle(sid, await request.text()))
 
-    async def _take(self, sid: str, _request: web.Request) -> web.Response:
-        return web.Response(body=await self._sessions.let_go(sid))
+    async def _take(self, sid: str, request: web.Request) -> web.Response:
+        return web.Response(body=await self._sessions.let_go(sid, await request.text()))

@@ -20,9 +20,9 @@ from aiohttp import hdrs, web
 
 from protocol import disconnects, engineio
 from protocol.disconnects import REASONS, DisconnectReason, ProtocolViolation
-from protocol.errors import MALFORMED, STORAGE_UNAVAILABLE, UNREACHABLE, Failure
+from protocol.errors import DRAINING, MALFORMED, STORAGE_UNAVAILABLE, UNREACHABLE, Failure
 from server.cluster.arrivals import Positions
-from server.cluster.crossing import Crossing
+from server.cluster.crossing import Crossing, Upgrade
 from server.cluster.peers import POLL, PeerAnswer, Peers
 from server.cluster.rooms import FarRooms
 from server.cluster.told import channel_of
@@ -60,13 +60,14 @@ class _Moved(msgspec.Struct, frozen=True):
 class _Abroad:
     """Stands for the WebSocket at another member that is to carry on a session of ours."""
 
-    __slots__ = ("_on_close",)
+    __slots__ = ("_on_close", "key")
 
     name = engineio.WEBSOCKET
     writable = False
     max_packets = 0
 
-    def __init__(self, on_close: Callable[[], object]) -> None:
+    def __init__(self, key: str, on_close: Callable[[], object]) -> None:
+        self.key = key
         self._on_close = on_close
 
     def write(self, _packets: list[bytes]) -> int:
@@ -142,7 +143,7 @@ class Takeovers:
         """Have a session end for what only this node has seen."""
         self._tell(far, "end", reason.name.encode())
 
-    def _tell(self, far: Far, what: str, body: bytes = b"") -> None:
+    def _tell(self, far: Far, what: str, body: bytes) -> None:
         """Ask, and do without the answer: where it fails the session ends by itself."""
         self.begin(asyncio.get_running_loop().create_task(self._told(far, what, body)))
 
@@ -171,35 +172,48 @@ class Takeovers:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def probe(self, far: Far) -> None:
+    async def probe(self, upgrade: Upgrade) -> None:
         """Have its member expect the upgrade. Raises Failure."""
-        _must(await self._peers.ask(far, "probe", ASK_S))
+        admission = self._engine.admission
+        if admission.draining:
+            raise Failure(DRAINING)
+        # Of its address it is one already.
+        admission.sessions.check(None)
+        await self._must(upgrade, "probe")
 
-    def drop(self, far: Far) -> None:
+    def drop(self, upgrade: Upgrade) -> None:
         """Tell its member that nothing comes of the upgrade."""
-        self._tell(far, "drop")
+        self._tell(upgrade.far, "drop", upgrade.key.encode())
 
-    async def take(self, far: Far, transport: Transport) -> Connection:
+    async def take(self, upgrade: Upgrade, transport: Transport) -> Connection:
         """Have its member let go of a session, and make it one of ours. Raises Failure."""
-        answer = _must(await self._peers.ask(far, "settle", ASK_S))
+        answer = await self._must(upgrade, "settle")
         channels = msgspec.msgpack.decode(answer.body, type=list[str])
         rooms = self._rooms
         rooms.arrivals.follow(channels)
         try:
             followed = await rooms.arrivals.echo()
-            answer = _must(await self._peers.ask(far, "take", ASK_S))
+            answer = await self._must(upgrade, "take")
             moved = msgspec.msgpack.decode(answer.body, type=_Moved)
             # What its member had heard is heard here then, and not told once more.
             known = followed and moved.positions and await rooms.arrivals.echo()
-            return self._arrived(far, transport, moved.session, moved.positions if known else {})
+            positions = moved.positions if known else {}
+            return self._arrived(upgrade.far.sid, transport, moved.session, positions)
         finally:
             rooms.unfollow(channels)
 
+    async def _must(self, upgrade: Upgrade, what: str) -> PeerAnswer:
+        """What the session's member says to an upgrade. Raises Failure unless it says yes."""
+        answer = await self._peers.ask(upgrade.far, what, ASK_S, upgrade.key.encode())
+        if answer.status != web.HTTPOk.status_code:
+            raise Failure(UNREACHABLE)
+        return answer
+
     def _arrived(
-        self, far: Far, transport: Transport, moved: MovedSession, positions: Positions
+        self, sid: str, transport: Transport, moved: MovedSession, positions: Positions
     ) -> Connection:
         engine = self._engine
-        connection = engine.take_over(far.sid, moved.address, transport)
+        connection = engine.take_over(sid, moved.address, transport)
         client = _client(connection)
         try:
             connection.send(tuple(unwired(moved.packets)))
@@ -222,10 +236,10 @@ class Takeovers:
             raise Failure(MALFORMED, reason="unknown sid")
         return connection
 
-    def expect(self, sid: str) -> None:
+    def expect(self, sid: str, key: str) -> None:
         """A WebSocket at another member has sent the probe for a session. Raises Failure."""
         connection = self.session(sid)
-        abroad = _Abroad(lambda: self._abroad.pop(sid, None))
+        abroad = _Abroad(key, lambda: self._abroad.pop(sid, None))
         try:
             connection.open_candidate(abroad)
         except ProtocolViolation as violation:
@@ -233,20 +247,24 @@ class Takeovers:
         self._abroad[sid] = abroad
         connection.receive_on_candidate(abroad, engineio.PROBE_PING)
 
-    def expect_no_more(self, sid: str) -> None:
+    def expect_no_more(self, sid: str, key: str) -> None:
         """The WebSocket at another member has gone."""
-        abroad = self._abroad.get(sid)
-        if abroad is not None:
-            self.session(sid).transport_lost(abroad, disconnects.TRANSPORT_CLOSED)
+        connection, abroad = self._expected(sid, key)
+        connection.transport_lost(abroad, disconnects.TRANSPORT_CLOSED)
 
-    async def settle(self, sid: str) -> bytes:
+    def _expected(self, sid: str, key: str) -> tuple[Connection, _Abroad]:
+        """A session of ours that expects this upgrade, and its stand-in. Raises Failure."""
+        connection, abroad = self.session(sid), self._abroad.get(sid)
+        if abroad is None or abroad.key != key:
+            raise Failure(MALFORMED, reason="this upgrade is not expected")
+        return connection, abroad
+
+    async def settle(self, sid: str, key: str) -> bytes:
         """The client has moved to another member: end what is under way. The rooms it is in.
 
         Raises Failure: the session is not expected to move, or does not come to rest.
         """
-        connection, abroad = self.session(sid), self._abroad.get(sid)
-        if abroad is None:
-            raise Failure(MALFORMED, reason="no upgrade is under way")
+        connection, abroad = self._expected(sid, key)
         connection.receive_on_candidate(abroad, engineio.UPGRADE)
         if connection.transport is not abroad:
             raise Failure(MALFORMED, reason="the upgrade was given up")
@@ -258,20 +276,20 @@ class Takeovers:
         except asyncio.CancelledError:
             connection.close(disconnects.TRANSPORT_CLOSED)
             raise
-        return msgspec.msgpack.encode(_channels(self._settled(sid)))
+        return msgspec.msgpack.encode(_channels(self._settled(sid, key)))
 
-    async def let_go(self, sid: str) -> bytes:
+    async def let_go(self, sid: str, key: str) -> bytes:
         """All that this member has of a session that has settled, which ends here.
 
         Raises Failure if it has not.
         """
-        self._settled(sid)
+        self._settled(sid, key)
         # What was said before the other member heard the rooms is told here, and the rest there.
         known = await self._rooms.arrivals.echo()
-        for socket in _client(self._settled(sid)).sockets():
+        for socket in _client(self._settled(sid, key)).sockets():
             self._server.hub.settle(socket)
         # Unless that was more than may wait for it.
-        connection = self._settled(sid)
+        connection = self._settled(sid, key)
         moved = _client(connection).exported(self._application)
         positions = {channel: self._rooms.position(channel) for channel in _channels(connection)}
         connection.close(disconnects.MOVED)
@@ -280,10 +298,10 @@ class Takeovers:
             positions = {}
         return msgspec.msgpack.encode(_Moved(moved, positions))
 
-    def _settled(self, sid: str) -> Connection:
+    def _settled(self, sid: str, key: str) -> Connection:
         """A session of ours that has settled, to move. Raises Failure."""
-        connection, abroad = self.session(sid), self._abroad.get(sid)
-        if abroad is None or connection.transport is not abroad or not _rests(connection):
+        connection, abroad = self._expected(sid, key)
+        if connection.transport is not abroad or not _rests(connection):
             raise Failure(MALFORMED, reason="this session does not move")
         return connection
 
@@ -336,13 +354,6 @@ def _client(connection: Connection) -> Client:
     handler = connection.handler
     assert isinstance(handler, Client), "it is open, and Socket.IO"
     return handler
-
-
-def _must(answer: PeerAnswer) -> PeerAnswer:
-    """An answer that says yes. Raises Failure for any other."""
-    if answer.status != web.HTTPOk.status_code:
-        raise Failure(UNREACHABLE)
-    return answer
 
 
 def _answer(answer: PeerAnswer) -> web.Response:
