@@ -1,6 +1,7 @@
 """Other members as this one speaks with them about sessions: over HTTP, at their inner doors."""
 
 import hmac
+import re
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -19,6 +20,8 @@ ADDRESS: Final = "X-Pitboss-Address"
 """The header that says for which client a member asks."""
 POLL: Final = "X-Pitboss-Poll"
 """The header of an answer that says which of a session's polls it ends."""
+# It becomes part of an address, and comes from a client.
+_SID: Final = re.compile("[A-Za-z0-9_-]{1,64}")
 # Idle connections between members are let go after this, well before the other side would.
 _KEEPALIVE_S: Final = 30.0
 # A member of the same network that takes no connection in this time is not there.
@@ -54,7 +57,7 @@ class Peers:
     def find(self, sid: str) -> Far | None:
         """The session `sid`, if it began at another member that is there now."""
         member = sid[: len(self._me)]
-        if member == self._me or not self._address_of(member):
+        if member == self._me or not self._address_of(member) or not _SID.fullmatch(sid):
             return None
         return Far(member, sid)
 

@@ -221,12 +221,13 @@ async def test_a_post_that_is_given_up_ends_the_session(
     await one.until_ended("transport_closed")
 
 
-async def test_a_member_that_is_not_there_is_an_unknown_session(
-    nodes: tuple[Member, Member], http: aiohttp.ClientSession
+@pytest.mark.parametrize("sid", ["cccccccc" + "x" * 20, TWO + "/x/end%3F", TWO + "x" * 100, TWO])
+async def test_a_session_that_cannot_be_is_unknown(
+    nodes: tuple[Member, Member], http: aiohttp.ClientSession, sid: str
 ) -> None:
     one, _two = nodes
     poller = Poller(http, one.url)
-    poller.url += f"&sid=cccccccc{'x' * 20}"
+    poller.url += f"&sid={sid}"
 
     status, answer = await poller.get()
 
