@@ -264,13 +264,13 @@ class Client:
             socket = sockets[one.namespace]
             self.server.joined[one.namespace] += 1
             socket.resumed(one.pid)
-            if one.pid:
-                self.server.recovery.take_up(socket)
             application.take_up(socket, one.state)
             for room in one.rooms:
                 # Those inside are told before it comes what it has been told at the other node.
                 self.server.hub.hasten(one.namespace, room)
                 socket.join(room)
+            if one.pid and socket.connected:
+                self.server.recovery.take_up(socket)
 
 
 def _moved(socket: Socket, state: object) -> MovedSocket:
