@@ -21,6 +21,7 @@ from server.sockets.socket import Ack, Socket
 
 if TYPE_CHECKING:
     from server.sockets.connection import Connection
+    from server.sockets.recovery import Recovery
     from server.sockets.server import SocketServer
 
 _LOG = logging.getLogger(__name__)
@@ -245,7 +246,10 @@ class Client:
             self.connection.address,
             self.parser is outgoing.MSGPACK,
             self._session.dismissed,
-            [_moved(socket, application.state_of(socket)) for socket in self.sockets()],
+            [
+                _moved(socket, application.state_of(socket), self.server.recovery)
+                for socket in self.sockets()
+            ],
             wired(self.connection.take_unsent()),
         )
 
@@ -270,9 +274,15 @@ class Client:
                 self.server.hub.hasten(one.namespace, room)
                 socket.join(room)
             if one.pid and socket.connected:
-                self.server.recovery.take_up(socket)
+                self.server.recovery.take_up(socket, one.newest)
 
 
-def _moved(socket: Socket, state: object) -> MovedSocket:
-    packed = msgspec.Raw(msgspec.msgpack.encode(state))
-    return MovedSocket(socket.namespace, socket.id, socket.pid, sorted(socket.rooms), packed)
+def _moved(socket: Socket, state: object, recovery: Recovery) -> MovedSocket:
+    return MovedSocket(
+        socket.namespace,
+        socket.id,
+        socket.pid,
+        recovery.newest(socket) if socket.pid else None,
+        sorted(socket.rooms),
+        msgspec.Raw(msgspec.msgpack.encode(state)),
+    )

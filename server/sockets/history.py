@@ -46,7 +46,7 @@ class History:
     nothing, however long ago it was.
     """
 
-    __slots__ = ("_began", "_bytes", "_events", "_forgotten", "_packets", "_shelf")
+    __slots__ = ("_began", "_bytes", "_events", "_forgotten", "_packets", "_shelf", "follows")
 
     def __init__(self, began: int, shelf: Shelf) -> None:
         # The numbers of events for this socket are greater.
@@ -56,6 +56,9 @@ class History:
         self._bytes = 0
         self._packets = 0
         self._forgotten: int | None = None
+        # The newest offset of another node whose socket this goes on as: who has got that one has
+        # missed nothing of before.
+        self.follows: str | None = None
 
     @property
     def newest(self) -> int | None:
@@ -100,12 +103,16 @@ class History:
         self._forgotten = oldest.number
         self._shelf.release(oldest)
 
-    def after(self, number: int | None) -> list[Outgoing] | None:
-        """What a client has missed whose newest event was `number`; None if that is not known.
+    def is_older(self, number: int | None) -> bool:
+        """Whether an event is from before this socket's time: the client kept it of an earlier one.
 
-        A number from before this socket's time is what the client kept of an earlier one.
+        No number is one of another process.
         """
-        if number is None or number <= self._began:
+        return number is None or number <= self._began
+
+    def after(self, number: int | None) -> list[Outgoing] | None:
+        """What a client has missed whose newest event was `number`; None if that is not known."""
+        if self.is_older(number):
             return list(self._events) if self._forgotten is None else None
         if number == self._forgotten:
             return list(self._events)

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 
 class MovedSocket(msgspec.Struct, frozen=True):
-    """A namespace that is joined. `state` is the application's own; `pid` of who may come back."""
+    """A namespace that is joined. `state` is the application's own.
+
+    Who may come back has a `pid`; `newest` is the offset of the last event, if there was one.
+    """
 
     namespace: str
     id: str
     pid: str
+    newest: str | None
     rooms: Sequence[str]
     state: msgspec.Raw
 

@@ -249,22 +249,35 @@ class Recovery:
 
         The client may have taken something else for an offset: then nobody knows.
         """
-        assert former.history is not None
-        if offset is None:
-            return former.history.after(None)
+        history = former.history
+        assert history is not None
+        if offset == history.follows:
+            return history.after(None)
         known = _OFFSET.fullmatch(offset) if isinstance(offset, str) else None
         if known is None:
             return None
         epoch, digits = known.groups()
-        return former.history.after(int(digits) if epoch == self._hub.epoch else None)
+        number = int(digits) if epoch == self._hub.epoch else None
+        if history.follows is not None and history.is_older(number):
+            return None
+        return history.after(number)
 
-    def take_up(self, socket: Socket) -> None:
-        """A recoverable socket goes on here that another node had, which knows what it sent."""
+    def newest(self, socket: Socket) -> str | None:
+        """The offset of the newest event of a recoverable socket; None if it has had none.
+
+        No client has the one of an event that is not known.
+        """
         assert socket.history is not None
-        socket.history.tear()
+        number = socket.history.newest
+        return None if number is None else f"{self._hub.epoch}-{number}"
+
+    def take_up(self, socket: Socket, newest: str | None) -> None:
+        """A recoverable socket goes on here that another node had, and told up to `newest`."""
+        assert socket.history is not None
+        socket.history.follows = newest
         self._by_pid[socket.pid] = socket
         if self._hub.chronicle is not None:
-            self._hub.chronicle.admitted(socket, taken=True, torn=True)
+            self._hub.chronicle.admitted(socket, taken=True, torn=newest is not None)
 
     def keep(self, socket: Socket, reason: DisconnectReason) -> bool:
         """A socket has ended. True if it stays in its rooms and is awaited."""

@@ -349,6 +349,39 @@ async def test_who_may_come_back_comes_back_to_the_node_it_went_to(
         assert json.loads((await again.packet())[2:])[:2] == ["said", 2]
 
 
+@pytest.mark.parametrize(("behind", "recovered"), [(0, True), (1, False)])
+async def test_who_is_lost_before_the_new_node_has_told_anything(
+    nodes: tuple[Member, Member], http: aiohttp.ClientSession, behind: int, recovered: bool
+) -> None:
+    """Who had the last event of the node before has missed what came since; of others who knows."""
+    one, two = nodes
+    poller = StrayPoller(http, one, two)
+    await poller.open()
+    auth = {"recover": True, "owner": "ann", "rooms": ["table"], "quiet": True}
+    assert await poller.post("40" + json.dumps(auth)) == (200, "ok")
+    _status, packet = await poller.get()
+    known = json.loads(packet[2:])
+    offsets = []
+    for number in range(2):
+        one.rooms.publish(Notice("table", "said", number), None)
+        _status, packet = await poller.get()
+        offsets.append(json.loads(packet[2:])[-1])
+    async with probed(poller) as socket:
+        socket.send(frame(TEXT, b"5"))
+        await two.until(lambda: two.connections == 1)
+    await two.until(lambda: two.server.recovery.absent == 1)
+    two.rooms.publish(Notice("table", "said", "meanwhile"), None)
+
+    async with websocket(two.port) as again:
+        await again.packet()
+        offset = offsets[-1 - behind]
+        again.text("40" + json.dumps({**auth, "pid": known["pid"], "offset": offset}))
+        answer = json.loads((await again.packet())[2:])
+        assert (answer["pid"] == known["pid"]) is recovered
+        if recovered:
+            assert json.loads((await again.packet())[2:])[:2] == ["said", "meanwhile"]
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_rooms_are_told_everything_once_and_in_order(
     http: aiohttp.ClientSession, seed: int
