@@ -19,7 +19,7 @@ from actors.runtime.ports import Unreachable
 from protocol.commands.node import RoomInterrupted
 from protocol.errors import Failure
 from server.cluster.archive import Archive
-from server.cluster.missed import Entry, Record, missed
+from server.cluster.missed import Entry, Log, Record, missed
 from server.sockets.chronicle import Former
 from server.sockets.recovery import Given, Recovery
 from server.sockets.socket import Socket
@@ -192,6 +192,7 @@ class Recoveries:
     # From what is written down.
 
     async def _read(self, socket: Socket, pid: str, offset: object) -> Former | None:
+        former = None
         for look in range(LOOKS):
             if look:
                 await asyncio.sleep(LOOK_PAUSE_S)
@@ -201,13 +202,13 @@ class Recoveries:
             kept = await self._archive.log(record.epoch)
             known = _known(record, offset)
             if known is None or known <= kept.last:
-                break
-        else:
-            # It got something that was not written down, and so perhaps was more.
-            return Former(pid, record.sid, None)
-        if known == _NONSENSE:
-            return Former(pid, record.sid, None)
-        events = missed(record, kept, pid, known)
+                return self._picked(record, kept, pid, known)
+            # It got something that is not written down, and something else may have been lost.
+            former = Former(pid, record.sid, None)
+        return former
+
+    def _picked(self, record: Record, kept: Log, pid: str, known: int | None) -> Former:
+        events = None if known == _NONSENSE else missed(record, kept, pid, known)
         if events is None or not self._bounded(events):
             return Former(pid, record.sid, None)
         packets = [entry.packets for entry in events]

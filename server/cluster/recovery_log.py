@@ -277,7 +277,8 @@ class RecoveryLog:
             self._marks.append(_Mark(number, now_s, size))
             self._bytes += size
             self._drop_old(now_s)
-            self._streams.add(number, packed, len(self._marks))
+            # With the one that begins the stream, as long as it is there.
+            self._streams.add(number, packed, 1 + len(self._marks))
         self._streams.flush()
 
     def _remember(self, pid: str) -> None:
