@@ -42,7 +42,7 @@ from server.clock import Clock
 from server.cluster.cluster import Cluster, new_member_id
 from server.cluster.door import InnerDoor
 from server.cluster.peers import Peers
-from server.cluster.returns import Returns
+from server.cluster.returns import Returns, ReturnsCollector
 from server.cluster.shared import SharedFloor
 from server.cluster.takeover import Takeovers
 from server.commands.accounts import AccountCommands
@@ -427,6 +427,8 @@ class Pitboss:
             self.registry.register(ClusterCollector(self.cluster, self.storage.journal))
         if self.shared is not None:
             self.registry.register(self.shared.metrics)
+        if self.returns is not None:
+            self.registry.register(ReturnsCollector(self.returns))
         MetricsPage(self.registry, time.monotonic).add_to(app)
         return app
 

@@ -1,7 +1,11 @@
 """Coming back to another node: what that takes, put together."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from actors.runtime.node import Node
 from server.cluster.balances import Balances
@@ -55,3 +59,25 @@ class Returns:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+
+class ReturnsCollector(Collector):
+    """Reads what there is for clients that come back to other nodes."""
+
+    def __init__(self, returns: Returns) -> None:
+        self._log = returns.log
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics, as they stand now."""
+        log = self._log
+        yield GaugeMetricFamily(
+            "pitboss_recovery_log_bytes", "What is written down for them.", value=log.held_bytes
+        )
+        yield GaugeMetricFamily(
+            "pitboss_recovery_log_records", "Clients that may come back.", value=log.records
+        )
+        yield CounterMetricFamily(
+            "pitboss_recovery_log_begun",
+            "How often the log was begun: each time but the first, Redis had been away.",
+            value=log.begun,
+        )

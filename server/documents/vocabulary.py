@@ -225,8 +225,8 @@ WORDS: Final[dict[str, Word]] = {
         "Attempts to join refused since the start, by error.", {"token_expired": 41}
     ),
     "recoveries": Word(
-        "Attempts to come back since the start: `recovered`, `unknown` (to this node), or "
-        "`forgotten` (too much was missed).",
+        "Attempts to come back since the start: `recovered`, `recovered_elsewhere` (after having "
+        "been at another node), `unknown`, or `forgotten` (too much was missed).",
         {"recovered": 96, "forgotten": 2},
     ),
     "last_second": Word("The newest sample; one is taken every second.", EXAMPLE_FROM_TYPE),
