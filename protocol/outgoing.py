@@ -121,7 +121,7 @@ class Kept(NamedTuple):
 
 def keep(event: Outgoing) -> list[bytes]:
     """An event as it is kept for other nodes: its packets, without an offset."""
-    return list(event.encoded(_KEPT))
+    return [bytes(packet) for packet in event.encoded(_KEPT)]
 
 
 def kept(packets: Sequence[bytes]) -> Kept:
