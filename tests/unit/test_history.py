@@ -110,6 +110,18 @@ def test_all_histories_are_bounded_together_and_what_they_share_counts_once() ->
     assert shelf.bytes == 0
 
 
+def test_the_newest_is_known_also_when_it_is_forgotten() -> None:
+    sent = history()
+    assert sent.newest is None
+    sent.add(event(101))
+    sent.add(event(102, at_s=1))
+    assert sent.newest == 102
+    sent.forget_before(10_000)
+    assert sent.newest == 102
+    sent.tear()
+    assert sent.newest == -1
+
+
 def test_a_gap_cannot_be_bridged() -> None:
     sent = history(event(101), event(102))
     sent.tear()
