@@ -205,7 +205,7 @@ class RecoveryLog:
         """A client goes on elsewhere, or may: its record is left as it is now."""
         client = self._drop(pid)
         if client is not None and self._open:
-            self._streams.remember(pid, self._record(client))
+            self._streams.remember(pid, self._record(client), taken=client.taken)
             self._soon()
 
     def _drop(self, pid: str) -> _Client | None:
@@ -227,12 +227,16 @@ class RecoveryLog:
             return
         past = client.past
         past.append(Stay(room, client.stays.pop(room), self._hub.number))
-        oldest = self._marks[0].number if self._marks else self._hub.number
-        while past and (past[0].until or 0) < oldest:
-            past.popleft()
-        if len(past) > MAX_PAST:
+        oldest = self._oldest()
+        while past and (len(past) > MAX_PAST or (past[0].until or 0) < oldest):
             client.floor = past.popleft().until or 0
         self._change(socket.pid)
+
+    def _oldest(self) -> int:
+        """The number of the oldest event that the log should still have."""
+        if self._marks:
+            return self._marks[0].number
+        return self._told[0][0] if self._told else self._hub.number
 
     def _change(self, pid: str) -> None:
         if self._open:
