@@ -229,7 +229,7 @@ class RecoveryLog:
         past.append(Stay(room, client.stays.pop(room), self._hub.number))
         oldest = self._oldest()
         while past and (len(past) > MAX_PAST or (past[0].until or 0) < oldest):
-            client.floor = past.popleft().until or 0
+            client.floor = max(client.floor, past.popleft().until or 0)
         self._change(socket.pid)
 
     def _oldest(self) -> int:
