@@ -86,6 +86,13 @@ async def desks(*names: str, redis: MemoryHub | None = None) -> list[Desk]:
     return made
 
 
+async def entered(*seats: tuple[Desk, str]) -> list[Any]:
+    """Sockets in rooms, one each, once these are heard."""
+    sockets = [inside(desk.hub, room)[0] for desk, room in seats]
+    await asyncio.sleep(A_WHILE_S)
+    return sockets
+
+
 def said(number: int, room: str = "crash:1") -> Notice:
     return Notice(room, "said", number)
 
@@ -105,8 +112,7 @@ def interrupted(room: str) -> RoomInterrupted:
 @on_the_clock
 async def test_members_on_every_node_hear_in_order_and_other_nodes_hear_nothing() -> None:
     one, two, three = await desks("one", "two", "three")
-    [here], [there] = inside(one.hub, "crash:1"), inside(two.hub, "crash:1")
-    inside(three.hub, "crash:2")
+    here, there, _ = await entered((one, "crash:1"), (two, "crash:1"), (three, "crash:2"))
     for number in range(3):
         one.rooms.publish(said(number), None)
         one.rooms.publish(Item("crash:1", "bet:joined", number), None)
@@ -136,7 +142,7 @@ def test_urgent_and_volatile_notices_stay_what_they_are(monkeypatch: pytest.Monk
 
     async def scenario() -> None:
         one, two = await desks("one", "two")
-        inside(two.hub, "crash:1")
+        await entered((two, "crash:1"))
         monkeypatch.setattr(Hub, "emit", listen_in)
         for number, (volatile, urgent) in enumerate(
             ((False, False), (True, False), (False, True), (True, True))
@@ -157,7 +163,7 @@ def test_urgent_and_volatile_notices_stay_what_they_are(monkeypatch: pytest.Monk
 @on_the_clock
 async def test_of_a_state_the_newest_goes_out_at_most_twenty_times_a_second() -> None:
     one, two = await desks("one", "two")
-    [there] = inside(two.hub, "user:1")
+    [there] = await entered((two, "user:1"))
     for seq in range(1_000):
         one.rooms.publish(balance(seq), None)
         await asyncio.sleep(0.01)
@@ -174,7 +180,7 @@ async def test_of_a_state_the_newest_goes_out_at_most_twenty_times_a_second() ->
 async def test_the_socket_that_asked_is_skipped_wherever_it_is() -> None:
     one, two, three = await desks("one", "two", "three")
     asking, other = Phone(two.hub, "user:1"), Phone(two.hub, "user:1")
-    [elsewhere] = inside(three.hub, "user:1")
+    [elsewhere] = await entered((three, "user:1"))
     two.origins[7] = asking
     three.origins[7] = elsewhere
     one.rooms.publish(balance(1), Asker("two", 7))
@@ -198,7 +204,7 @@ async def test_who_is_alone_says_nothing_until_somebody_comes() -> None:
 
     # Nobody has announced the second yet, but it has said so itself.
     [second] = await desks("second", redis=redis)
-    [there] = inside(second.hub, "crash:1")
+    [there] = await entered((second, "crash:1"))
     first.rooms.publish(said(2), None)
     await asyncio.sleep(A_WHILE_S)
     assert there.heard() == [2]
@@ -211,13 +217,14 @@ async def test_who_is_alone_says_nothing_until_somebody_comes() -> None:
 @on_the_clock
 async def test_a_room_is_heard_while_somebody_is_inside() -> None:
     one, two = await desks("one", "two")
-    [there] = inside(two.hub, "crash:1")
+    [there] = await entered((two, "crash:1"))
     one.rooms.publish(said(1), None)
     await asyncio.sleep(A_WHILE_S)
     two.hub.leave(there, "crash:1")
     one.rooms.publish(said(2), None)
     await asyncio.sleep(A_WHILE_S)
     two.hub.join(there, "crash:1")
+    await asyncio.sleep(A_WHILE_S)
     one.rooms.publish(said(3), None)
     await asyncio.sleep(A_WHILE_S)
 
@@ -231,7 +238,7 @@ async def test_a_room_is_heard_while_somebody_is_inside() -> None:
 @on_the_clock
 async def test_a_room_where_a_number_is_missing_is_told_so() -> None:
     one, two = await desks("one", "two")
-    [there], [unharmed] = inside(two.hub, "crash:1"), inside(two.hub, "crash:2")
+    there, unharmed = await entered((two, "crash:1"), (two, "crash:2"))
     one.rooms.publish(said(1), None)
     one.rooms.publish(said(1, "crash:2"), None)
     await asyncio.sleep(A_WHILE_S)
@@ -252,7 +259,7 @@ async def test_a_room_where_a_number_is_missing_is_told_so() -> None:
 @on_the_clock
 async def test_what_is_volatile_is_not_missed() -> None:
     one, two = await desks("one", "two")
-    [there] = inside(two.hub, "crash:1")
+    [there] = await entered((two, "crash:1"))
     one.rooms.publish(said(1), None)
     one.swallow(told=True)
     one.rooms.publish(Notice("crash:1", "round:ticked", 2, volatile=True), None)
@@ -268,7 +275,7 @@ def test_a_number_that_its_member_has_forgotten_is_no_gap(monkeypatch: pytest.Mo
 
     async def scenario() -> None:
         one, two = await desks("one", "two")
-        [first], [second] = inside(two.hub, "first"), inside(two.hub, "second")
+        first, second = await entered((two, "first"), (two, "second"))
         for number in range(3):
             one.rooms.publish(said(number, "first"), None)
             one.rooms.publish(said(number, "second"), None)
@@ -286,7 +293,7 @@ def test_so_many_members_numbers_are_known_in_a_room(monkeypatch: pytest.MonkeyP
 
     async def scenario() -> None:
         one, two, three = await desks("one", "two", "three")
-        [there] = inside(two.hub, "crash:1")
+        [there] = await entered((two, "crash:1"))
         for _ in range(3):
             one.rooms.publish(said(1), None)
             three.rooms.publish(said(1), None)
@@ -302,7 +309,7 @@ def test_so_many_members_numbers_are_known_in_a_room(monkeypatch: pytest.MonkeyP
 @on_the_clock
 async def test_what_could_not_be_said_is_owned_up_to_before_anything_else_is_told() -> None:
     one, two = await desks("one", "two")
-    [there], [quiet] = inside(two.hub, "crash:1"), inside(two.hub, "user:1")
+    there, quiet = await entered((two, "crash:1"), (two, "user:1"))
     one.swallow(told=False)
     one.rooms.publish(said(1), None)
     one.rooms.publish(balance(1), None)
@@ -324,7 +331,7 @@ def test_of_very_much_that_could_not_be_said_every_room_is_told(
 
     async def scenario() -> None:
         one, two = await desks("one", "two")
-        rooms = [inside(two.hub, f"user:{number}")[0] for number in range(5)]
+        rooms = await entered(*((two, f"user:{number}") for number in range(5)))
         one.swallow(told=False)
         for number in range(3):
             one.rooms.publish(balance(1, f"user:{number}"), None)
@@ -342,7 +349,7 @@ def test_of_very_much_that_could_not_be_said_every_room_is_told(
 async def test_after_the_bus_was_away_every_room_here_is_told_once() -> None:
     redis = MemoryHub()
     one, two = await desks("one", "two", redis=redis)
-    rooms = [inside(two.hub, f"crash:{number}")[0] for number in range(3)]
+    rooms = await entered(*((two, f"crash:{number}") for number in range(3)))
     one.rooms.publish(said(1), None)
     await asyncio.sleep(A_WHILE_S)
     redis.break_off("two")
@@ -362,7 +369,7 @@ async def test_after_the_bus_was_away_every_room_here_is_told_once() -> None:
 async def test_what_was_said_just_before_the_bus_went_is_owned_up_to() -> None:
     redis = MemoryHub()
     one, two = await desks("one", "two", redis=redis)
-    [old], [new], [meanwhile] = (inside(two.hub, room) for room in ("old", "new", "meanwhile"))
+    old, new, meanwhile = await entered(*((two, room) for room in ("old", "new", "meanwhile")))
     one.rooms.publish(said(1, "old"), None)
     await asyncio.sleep(2 * telling.IN_FLIGHT_S)
     one.rooms.publish(said(1, "new"), None)
@@ -382,7 +389,7 @@ async def test_what_was_said_just_before_the_bus_went_is_owned_up_to() -> None:
 @on_the_clock
 async def test_a_member_that_is_gone_may_have_left_something_unsaid() -> None:
     one, two, three = await desks("one", "two", "three")
-    [told], [untold] = inside(three.hub, "crash:1"), inside(three.hub, "crash:2")
+    told, untold = await entered((three, "crash:1"), (three, "crash:2"))
     one.rooms.publish(said(1), None)
     two.rooms.publish(said(1, "crash:2"), None)
     await asyncio.sleep(A_WHILE_S)
@@ -402,7 +409,7 @@ async def test_a_member_that_is_gone_may_have_left_something_unsaid() -> None:
 @on_the_clock
 async def test_a_state_is_told_before_its_actor_is_another_s() -> None:
     one, two, three = await desks("one", "two", "three")
-    [there] = inside(three.hub, "user:1")
+    [there] = await entered((three, "user:1"))
     for seq in (1, 2, 3):
         one.rooms.publish(balance(seq), None)
     one.rooms.telling.hurry()
@@ -418,7 +425,7 @@ async def test_a_state_is_told_before_its_actor_is_another_s() -> None:
 @on_the_clock
 async def test_a_process_that_stood_still_does_not_tell_an_old_state() -> None:
     one, two = await desks("one", "two")
-    [there] = inside(two.hub, "user:1")
+    [there] = await entered((two, "user:1"))
     one.rooms.publish(balance(1), None)
     one.rooms.publish(balance(2), None)
     await asyncio.sleep(UPDATE_INTERVAL_S / 10)
@@ -431,7 +438,7 @@ async def test_a_process_that_stood_still_does_not_tell_an_old_state() -> None:
 @on_the_clock
 async def test_what_waits_is_told_before_a_member_leaves() -> None:
     one, two = await desks("one", "two")
-    [there] = inside(two.hub, "user:1")
+    [there] = await entered((two, "user:1"))
     one.rooms.publish(balance(1), None)
     one.rooms.publish(balance(2), None)
     one.rooms.close()
@@ -444,7 +451,7 @@ async def test_what_waits_is_told_before_a_member_leaves() -> None:
 @on_the_clock
 async def test_what_another_version_says_is_passed_by() -> None:
     one, two = await desks("one", "two")
-    [there] = inside(two.hub, "crash:1")
+    [there] = await entered((two, "crash:1"))
     two.rooms._heard("/ crash:1", "three", msgspec.Raw(msgspec.msgpack.encode(Told("sung", "", 1))))
     two.rooms._heard_word("three", msgspec.Raw(msgspec.msgpack.encode("hum")))
     one.rooms.publish(said(1), None)
