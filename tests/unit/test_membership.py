@@ -134,6 +134,7 @@ def test_a_short_break_of_sight_forgives(cluster: Membership, clock: Clock) -> N
 
 def asked_while_seen(cluster: Membership, clock: Clock, seconds: float, *held: int) -> bool:
     """Whether `b`, which says that it owns `held`, may lose shard 1 when asked for so long."""
+    ended = False
     for _ in range(round(seconds * 2)):
         see(cluster, clock, 0.5, member("a"), member("b", *held))
         ended = cluster.may_end("b", 1)
