@@ -50,7 +50,7 @@ class Movable(Protocol):
 
 def wired(packets: Sequence[bytes]) -> list[str | bytes]:
     """Packets as they travel: msgpack tells text from bytes."""
-    return [packet if isinstance(packet, Binary) else packet.decode() for packet in packets]
+    return [bytes(packet) if isinstance(packet, Binary) else packet.decode() for packet in packets]
 
 
 def unwired(packets: Sequence[str | bytes]) -> list[bytes]:
