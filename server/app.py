@@ -155,6 +155,7 @@ def _storage(settings: Settings, pools: Pools, dsn: str, commits: Commits, membe
             None,
             settings.commit_timeout_seconds,
             commits.observe,
+            moving=bool(member),
         )
         for number in range(count)
     ]
