@@ -80,15 +80,15 @@ def drain(node: str) -> None:
 
 async def _status(settings: Settings) -> Survey:
     async with _registry(settings) as (registry, _url), _locks(settings) as locks:
-        for look in range(_LOOKS):
-            if look:
-                await asyncio.sleep(_BETWEEN_LOOKS_S)
+        looks = 0
+        while True:
             members = await _members(registry)
             holders = await _holders(locks, settings.shards)
             seen = survey(members, holders, settings.shards, now_ms())
-            if seen.healthy:
-                break
-    return seen
+            looks += 1
+            if seen.healthy or looks == _LOOKS:
+                return seen
+            await asyncio.sleep(_BETWEEN_LOOKS_S)
 
 
 async def _members(registry: RedisRegistry) -> list[Member] | None:
@@ -110,7 +110,7 @@ async def _holders(locks: PostgresLocks | None, shards: int) -> dict[int, Holder
 @asynccontextmanager
 async def _registry(settings: Settings) -> AsyncIterator[tuple[RedisRegistry, str]]:
     """The members of these settings' cluster, and the Redis they meet over."""
-    url = settings.redis_url or _embedded_url(settings)
+    url = settings.redis_url or EmbeddedRedis(settings.data_dir).running_url
     if url is None:
         raise click.ClickException(
             f"No nodes meet here: REDIS_URL is not set, and no Redis of `pitboss serve --workers`"
@@ -121,11 +121,6 @@ async def _registry(settings: Settings) -> AsyncIterator[tuple[RedisRegistry, st
         yield registry, url
     finally:
         await registry.close()
-
-
-def _embedded_url(settings: Settings) -> str | None:
-    embedded = EmbeddedRedis(settings.data_dir)
-    return embedded.url if embedded.running else None
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from server import logs
 from server.jobs import Jobs
@@ -171,9 +171,8 @@ async def serve_workers(settings: Settings, count: int) -> int:
 
             supervisor = Supervisor(count, start, orders, _grace_s(settings))
             running = asyncio.ensure_future(supervisor.run())
-            await asyncio.wait(
-                {running, supervisor.first_ready}, return_when=asyncio.FIRST_COMPLETED
-            )
+            either: set[asyncio.Future[Any]] = {running, supervisor.first_ready}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if supervisor.first_ready.done():
                 welcome = False
                 show_banner(settings, port, supervisor.first_ready.result().token)

@@ -60,7 +60,7 @@ def lives(process: psutil.Process) -> bool:
 
 async def whole(server: PitbossProcess) -> dict[str, Member]:
     """Wait until two members own everything between them. Both, by their numbers."""
-    url = EmbeddedRedis(data(server)).url
+    url = EmbeddedRedis(data(server)).running_url
     assert url is not None
     registry = RedisRegistry(url, "pitboss")
     try:
@@ -138,7 +138,7 @@ async def test_redis_that_dies_is_revived_and_the_end_leaves_nothing_behind(
     workers: PitbossProcess,
 ) -> None:
     before = {name: one.id for name, one in (await whole(workers)).items()}
-    path = EmbeddedRedis(data(workers)).url
+    path = EmbeddedRedis(data(workers)).running_url
     assert path is not None
     with closing(Redis.from_url(path)) as client:
         client.shutdown(nosave=True)

@@ -27,14 +27,14 @@ async def redis(tmp_path: Path) -> AsyncIterator[EmbeddedRedis]:
 
 @pytest.fixture
 def options(redis: EmbeddedRedis) -> dict[str, Any]:
-    return {"redis_url": redis.url, "node_name": "north"}
+    return {"redis_url": redis.running_url, "node_name": "north"}
 
 
 async def kill(server: EmbeddedRedis) -> None:
     """End it as a crash would: whoever starts it again does so under the same address."""
-    assert server.url is not None
+    assert server.running_url is not None
     with suppress(RedisError):
-        async with Redis.from_url(server.url) as client:
+        async with Redis.from_url(server.running_url) as client:
             await client.shutdown(nosave=True)
 
 
