@@ -48,14 +48,15 @@ class Archive:
 
     async def _read_on(self, epoch: str, shelf: _Shelf) -> None:
         while True:
-            known = shelf.log.last
-            found = await self._streams.entries(epoch, max(0, known - 1), READ_AT_ONCE)
-            if known and (not found or found[0].number != known):
+            # From the last that is known, so that a gap shows.
+            known = shelf.log.last if shelf.log.entries else None
+            after = -1 if known is None else known - 1
+            found = await self._streams.entries(epoch, after, READ_AT_ONCE)
+            if known is not None and (not found or found[0].number != known):
                 # It was begun anew, or has gone on for so long that there is a gap.
                 shelf.log = Log()
                 continue
-            more = found[1:] if known else found
-            for number, packed in more:
+            for number, packed in found if known is None else found[1:]:
                 shelf.log.add(number, _decode(packed))
             if len(found) < READ_AT_ONCE:
                 return

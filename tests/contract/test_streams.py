@@ -89,7 +89,7 @@ class Node:
             self.streams.add(number, b"%d" % number, newest)
         self.streams.flush()
 
-    async def numbers(self, epoch: str, after: int = 0, limit: int = 10_000) -> list[int]:
+    async def numbers(self, epoch: str, after: int = -1, limit: int = 10_000) -> list[int]:
         found = await self.streams.entries(epoch, after, limit)
         assert [int(entry) for _, entry in found] == [number for number, _ in found]
         return [number for number, _ in found]
@@ -181,7 +181,7 @@ async def test_entries_and_records_are_any_bytes(place: Place) -> None:
         a.streams.remember("p-_id", record)
         a.streams.flush()
         await a.streams.record("any")
-        assert await b.streams.entries("aaa", 0, 10) == [(1, entry)]
+        assert await b.streams.entries("aaa", -1, 10) == [(1, entry)]
         assert await b.streams.record("p-_id") == record
 
 

@@ -325,9 +325,8 @@ async def test_whoever_leaves_while_it_is_looked_for_was_let_in_and_is_gone(
         await b.served.until(lambda: b.served.server.hub.rooms)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await left(b)
-        assert b.served.server.hub.rooms == 0
         await b.served.until(lambda: len(b.served.application.ends) == 1)
+        assert b.served.server.hub.rooms == 0
 
 
 async def _come_and_wait(node: Node, auth: dict[str, Any]) -> None:
