@@ -6,7 +6,6 @@
 import argparse
 import asyncio
 import base64
-import json
 import os
 import random
 import signal
@@ -25,6 +24,7 @@ from storage.audit import audit
 from storage.embedded import EmbeddedPostgres
 from storage.vault import Vault
 from tests.support.pitboss_process import PitbossProcess
+from tests.support.promises import Fields, kept
 
 PLAYERS: Final = 8
 # Bets that one player has under way at once, so that every kill leaves some without an answer.
@@ -34,8 +34,6 @@ POSTGRES_EVERY: Final = 5
 
 # Every so often a player tips another instead: money that two wallets have to agree on.
 TIP_EVERY: Final = 10
-
-Fields = dict[str, Any]
 
 
 @dataclass
@@ -228,31 +226,8 @@ def _check(report: Report, request_id: str, promised: Fields, rows: list[Any]) -
         return
     if len(rows) > 1:
         report.duplicated.append(request_id)
-    row = rows[0]
-    same = promised["balance"]["available"] == row["available_after"]
-    if row["kind"] == "bet":
-        stored = (f"{row['wallet_id']}-{row['seq']}", row["payout"])
-        same = same and stored == (promised["bet_id"], promised["payout"])
-        same = same and json.loads(row["outcome"])["roll"] == promised["roll"]
-    elif row["kind"] == "tip_sent":
-        same = same and row["seq"] == promised["seq"]
-    else:
-        same = same and _is_step(row, promised)
-    if not same:
+    if not kept(promised, rows[0]):
         report.changed.append(request_id)
-
-
-def _is_step(row: Any, promised: Fields) -> bool:
-    """Whether a step of a game is what its player was told."""
-    if promised["bet_id"] != f"{row['wallet_id']}-{row['hold'] or row['seq']}":
-        return False
-    if row["kind"] == "hold":
-        return bool(promised["stake"] == row["stake"])
-    outcome = json.loads(row["outcome"])
-    if row["kind"] == "reveal":
-        return bool(promised["revealed"] == outcome["revealed"])
-    told = (promised["payout"], promised["revealed"], promised["mined"], promised["ended"])
-    return told == (row["payout"], outcome["picked"], outcome["mines"], outcome["ended"])
 
 
 def main() -> int:
