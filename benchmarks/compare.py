@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +26,7 @@ from benchmarks.contenders import (
     Contender,
     available,
 )
-from benchmarks.contest import PERCENTS, Run, Series, times
+from benchmarks.contest import Run, Series, latency_table, throughput_table, times
 from benchmarks.crash_losses import PROMISES
 from benchmarks.ledger import LedgerError
 from benchmarks.measurement import MeasurementError, measure
@@ -179,34 +178,16 @@ def markdown(about: dict[str, Any], found: Comparison, notes: Sequence[str]) -> 
     parts = [
         machine.line(about),
         "### As fast as answers come",
-        _throughput(found.closed),
+        throughput_table(found.closed),
         "### Pitboss beside each, round by round",
         _ratios(found.closed),
         "### At half of its own maximum: latency from the moment when a bet was due",
-        _latency(found.open),
+        latency_table(found.open),
         *_at_one_rate(found.alike),
         "### What an acknowledged bet is worth",
         _promises([one.name for one in found.closed]),
     ]
     return "\n\n".join([*parts, *notes])
-
-
-def _throughput(every: Sequence[Series]) -> str:
-    whose = ("server", "redis", "postgres", "generator")
-    head = (
-        *("", "bets/s", "server µs/bet", "Redis µs/bet", "PostgreSQL µs/bet"),
-        *("generator µs/bet", "other cores"),
-    )
-    rows = [
-        (
-            one.name,
-            one.per_second().text(0),
-            *(one.us(name).text(1) for name in whose),
-            one.spread(lambda run: run.others).text(2),
-        )
-        for one in every
-    ]
-    return results.table(head, rows)
 
 
 def _ratios(every: Sequence[Series]) -> str:
@@ -246,29 +227,8 @@ def _at_one_rate(every: Sequence[Series]) -> list[str]:
         return []
     return [
         f"### At one rate, half of the maximum of {NODE_SYNCED}: from when a bet was due",
-        _latency(every),
+        latency_table(every),
     ]
-
-
-def _latency(every: Sequence[Series]) -> str:
-    head = (
-        *("", "offered bets/s", "answered bets/s", "p50 ms", "p99 ms", "p99.9 ms"),
-        *("generator late p99 ms", "server µs/bet", "Redis µs/bet", "PostgreSQL µs/bet"),
-        "other cores",
-    )
-    rows = [
-        (
-            one.name,
-            f"{one.offered:,.0f}",
-            one.per_second().text(0),
-            *(one.spread(partial(Run.latency_ms, percent=percent)).text(2) for percent in PERCENTS),
-            one.spread(lambda run: run.measured.lateness.percentile(99) / 1e6).text(2),
-            *(one.us(name).text(1) for name in ("server", "redis", "postgres")),
-            one.spread(lambda run: run.others).text(2),
-        )
-        for one in every
-    ]
-    return results.table(head, rows)
 
 
 def _promises(names: Sequence[str]) -> str:

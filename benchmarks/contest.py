@@ -1,9 +1,11 @@
-"""The runs of one contender, and how many times one is another."""
+"""The runs of one contender, how many times one is another, and their tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
+from benchmarks import results
 from benchmarks.measurement import Measurement
 from benchmarks.spread import Spread, spread
 
@@ -90,3 +92,44 @@ def times(ours: Series, theirs: Series, figure: Callable[[Run], float]) -> Sprea
     """How many times their figure ours is, round by round."""
     rounds = zip(ours.runs, theirs.runs, strict=True)
     return spread(figure(mine) / figure(other) for mine, other in rounds)
+
+
+def throughput_table(every: Sequence[Series]) -> str:
+    """Bets a second, and whose CPU each of them takes."""
+    whose = ("server", "redis", "postgres", "generator")
+    head = (
+        *("", "bets/s", "server µs/bet", "Redis µs/bet", "PostgreSQL µs/bet"),
+        *("generator µs/bet", "other cores"),
+    )
+    rows = [
+        (
+            one.name,
+            one.per_second().text(0),
+            *(one.us(name).text(1) for name in whose),
+            one.spread(lambda run: run.others).text(2),
+        )
+        for one in every
+    ]
+    return results.table(head, rows)
+
+
+def latency_table(every: Sequence[Series]) -> str:
+    """What was offered and answered in open loops, how late, and at what cost in CPU."""
+    head = (
+        *("", "offered bets/s", "answered bets/s", "p50 ms", "p99 ms", "p99.9 ms"),
+        *("generator late p99 ms", "server µs/bet", "Redis µs/bet", "PostgreSQL µs/bet"),
+        "other cores",
+    )
+    rows = [
+        (
+            one.name,
+            f"{one.offered:,.0f}",
+            one.per_second().text(0),
+            *(one.spread(partial(Run.latency_ms, percent=percent)).text(2) for percent in PERCENTS),
+            one.spread(lambda run: run.measured.lateness.percentile(99) / 1e6).text(2),
+            *(one.us(name).text(1) for name in ("server", "redis", "postgres")),
+            one.spread(lambda run: run.others).text(2),
+        )
+        for one in every
+    ]
+    return results.table(head, rows)

@@ -39,10 +39,18 @@ class Promise(NamedTuple):
 
 
 class Retrying:
-    """One player with `depth` bets in flight, whatever happens to the server."""
+    """One player with `depth` bets in flight, whatever happens to the server.
+
+    It waits for `pause_s` before each new bet.
+    """
 
     def __init__(
-        self, url: str, player: Player, depth: int, acknowledged: Callable[["Retrying"], None]
+        self,
+        url: str,
+        player: Player,
+        depth: int,
+        acknowledged: Callable[["Retrying"], None],
+        pause_s: float = 0.0,
     ) -> None:
         self.player = player
         self.promised: dict[str, Promise] = {}
@@ -55,6 +63,7 @@ class Retrying:
         self.repeated = 0
         self._address = f"{url}/socket.io/?EIO=4&transport=websocket"
         self._depth = depth
+        self._pause_s = pause_s
         self._acknowledged = acknowledged
         self._placing = True
         # The request that each acknowledgement of this connection is for.
@@ -94,6 +103,8 @@ class Retrying:
             await self._send(socket, request_id, bet)
         while self._placing or self._awaited:
             while self._placing and len(self._awaited) < self._depth:
+                if self._pause_s:
+                    await asyncio.sleep(self._pause_s)
                 request_id = str(uuid4())
                 bet = json.dumps({**BET, "request_id": request_id})
                 self.unanswered[request_id] = bet

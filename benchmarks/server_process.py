@@ -18,7 +18,7 @@ from benchmarks.own_postgres import own_folder, own_postgres
 
 SERVE: Final = ("-m", "server", "serve")
 
-_ROOT: Final = Path(__file__).parents[1]
+ROOT: Final = Path(__file__).parents[1]
 _START_LIMIT_S: Final = 30.0
 # Its own limits on a shutdown add up to less.
 _STOP_LIMIT_S: Final = 60.0
@@ -26,7 +26,7 @@ _STOP_LIMIT_S: Final = 60.0
 _END_SEEN_S: Final = 1.0
 
 # One address places all the bets here; what stops that in real life would be measured otherwise.
-_SETTINGS: Final = {
+SETTINGS: Final = {
     "PITBOSS_BETS_PER_SECOND": "100000",
     "PITBOSS_COMMANDS_PER_SECOND": "10000",
     "PITBOSS_SIGN_INS_PER_MINUTE": "100000",
@@ -100,16 +100,16 @@ async def serving(
         ServerError: It did not start, or ended with an exit code other than 0.
     """
     port = free_port()
-    environment = {**_SETTINGS, **storage.environment, **settings, "PITBOSS_PORT": str(port)}
+    environment = {**SETTINGS, **storage.environment, **settings, "PITBOSS_PORT": str(port)}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *command),
-        cwd=_ROOT,
+        cwd=ROOT,
         env={**foreign_environment(), **environment},
         stdout=asyncio.subprocess.DEVNULL,
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        await _until_ready(url, process)
+        await until_ready(url, process)
         yield Server(url, process.pid, storage.database_url, storage.data_dir, storage.environment)
     except aiohttp.ClientConnectionError as error:
         with contextlib.suppress(TimeoutError):
@@ -137,7 +137,8 @@ async def ended(process: asyncio.subprocess.Process) -> int:
         return await process.wait()
 
 
-async def _until_ready(url: str, process: asyncio.subprocess.Process) -> None:
+async def until_ready(url: str, process: asyncio.subprocess.Process) -> None:
+    """Wait until a server takes bets. Raises ServerError if it ends instead, or takes too long."""
     deadline = asyncio.get_running_loop().time() + _START_LIMIT_S
     async with aiohttp.ClientSession() as http:
         while asyncio.get_running_loop().time() < deadline:
@@ -156,7 +157,7 @@ def foreign_environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("PITBOSS_") and name != "DATABASE_URL"
+        if not name.startswith("PITBOSS_") and name not in {"DATABASE_URL", "REDIS_URL"}
     }
 
 
