@@ -60,8 +60,9 @@ def lives(process: psutil.Process) -> bool:
 
 async def whole(server: PitbossProcess) -> dict[str, Member]:
     """Wait until two members own everything between them. Both, by their numbers."""
-    url = EmbeddedRedis(data(server)).running_url
-    assert url is not None
+    async with asyncio.timeout(LIMIT_S):
+        while (url := EmbeddedRedis(data(server)).running_url) is None:
+            await asyncio.sleep(0.01)
     registry = RedisRegistry(url, "pitboss")
     try:
         async with asyncio.timeout(LIMIT_S):
