@@ -27,7 +27,7 @@ async def nodes(database_url: str, redis_url: str, tmp_path: Path) -> AsyncItera
         env="test",
         data_dir=tmp_path,
         port=0,
-        redis_url=redis_url,  # type: ignore[call-arg]  # by its alias in production
+        redis_url=redis_url,
         cluster_name=f"test-{uuid4().hex[:12]}",
         sign_ins_per_minute=10_000,
         bets_per_second=10_000,

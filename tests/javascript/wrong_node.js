@@ -56,5 +56,5 @@ const wallet = await socket.emitWithAck("wallet:get", {});
 seen.available = wallet.data.balances.find(({ currency }) => currency === "PLAY").available;
 seen.transport = socket.io.engine.transport.name;
 seen.sameSocket = socket.id === firstId;
-socket.close();
 console.log(JSON.stringify(seen));
+socket.close();

@@ -29,7 +29,7 @@ class Guest:
         self.heard.append((event, data))
 
     def deliver(self, event: Outgoing) -> None:
-        self.heard.append((event.name, *event.args))
+        self.heard.append((event.name, event.args[0]))
 
 
 def notice(number: int, previous: int = 0) -> Told:
