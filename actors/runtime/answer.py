@@ -1,10 +1,14 @@
 """Giving answers: a caller whose reply fails must not keep anybody else from theirs."""
 
-import logging
-from typing import Any
+from __future__ import annotations
 
-from actors.runtime.ports import Reply
+import logging
+from typing import TYPE_CHECKING, Any
+
 from protocol.errors import Failure
+
+if TYPE_CHECKING:
+    from actors.runtime.ports import Reply
 
 log = logging.getLogger(__name__)
 

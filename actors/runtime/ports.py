@@ -7,6 +7,7 @@ from uuid import UUID
 from actors.decision import Announcement, Decision, Message
 from actors.kind import Kind
 from actors.runtime.actor import Actor
+from actors.runtime.answer import reject
 from actors.runtime.membership import Member
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
 
@@ -188,7 +189,7 @@ class Nowhere:
     def send(self, shard: int, kind: str, key: int, command: Any, reply: Reply) -> None:
         """Refuse the command for now: the shard's lane has to be won first."""
         del shard, kind, key, command
-        reply.reject(Failure(STORAGE_UNAVAILABLE))
+        reject(reply, Failure(STORAGE_UNAVAILABLE))
 
 
 class Stored(NamedTuple):
