@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -69,7 +70,7 @@ async def last_told(redis: Redis, node: TellingNode, alive: int) -> int:
         while sum(one["name"] == "pitboss-recovery" for one in await redis.client_list()) > alive:
             await asyncio.sleep(0.005)
     decode = msgspec.msgpack.Decoder(Entry).decode
-    found = await redis.xrevrange(f"{CLUSTER}:log:{node.epoch}", count=50)
+    found: Any = await redis.xrevrange(f"{CLUSTER}:log:{node.epoch}", count=50)
     for _, fields in found:
         for packet in decode(fields[b"e"]).packets:
             event, data, *_ = json.loads(packet[2:])

@@ -49,7 +49,7 @@ async def two(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterato
                         env="test",
                         data_dir=tmp_path,
                         port=0,
-                        redis_url=redis_url,  # type: ignore[call-arg]  # by its alias in production
+                        redis_url=redis_url,
                         cluster_name=name,
                         sign_ins_per_minute=10_000,
                         crash_tables=[TABLE],

@@ -30,7 +30,7 @@ async def left(node: Node) -> None:
 
 async def hear(comer: Comer, last: int) -> list[list[Any]]:
     """Everything up to what is said last."""
-    events = []
+    events: list[list[Any]] = []
     while not events or events[-1][0] != "said" or events[-1][1]["n"] != last:
         events.append(await comer.event())
     return events
