@@ -124,8 +124,11 @@ class Keeper:
 
     @property
     def settled(self) -> bool:
-        """Whether the cluster is in sight, and everything is ours that should be."""
-        return self.membership.sighted and self.wanted <= frozenset(self._shards.owned)
+        """Whether the cluster is in sight and has a place for us, and what should be ours is."""
+        membership = self.membership
+        if not membership.sighted or self._me.id not in membership.eligible():
+            return False
+        return self.wanted <= frozenset(self._shards.owned)
 
     def reached_at(self, address: str) -> None:
         """Say where other members reach this one's sessions; before `run`."""
