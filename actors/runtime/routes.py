@@ -106,7 +106,8 @@ class Routes:
         # In the order of their time-outs, as all wait equally long.
         self._asked: dict[int, _Asked] = {}
         self._origins: dict[int, object] = {}
-        self._parking: set[_Route] = set()
+        # In the order in which they began to wait.
+        self._parking: dict[_Route, None] = {}
         self.parked = 0
         self.outcomes: Counter[str] = Counter()
         """How commands to other nodes ended."""
@@ -219,7 +220,7 @@ class Routes:
             return
         self.parked += 1
         route.parked.append(waiting)
-        self._parking.add(route)
+        self._parking[route] = None
         if self._look is None:
             self._look = asyncio.get_running_loop().call_later(PARK_LOOK_S, self._look_through)
 
@@ -227,7 +228,7 @@ class Routes:
         self.parked -= 1
         waiting = route.parked.popleft()
         if not route.parked:
-            self._parking.discard(route)
+            self._parking.pop(route, None)
         return waiting
 
     def _look_through(self) -> None:
