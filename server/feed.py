@@ -78,6 +78,8 @@ class LiveFeed:
         self._names: dict[int, str] = {}
         self._recent: deque[FeedBet] = deque(maxlen=MAX_RECENT)
         self._high: list[tuple[int, int, FeedBet]] = []
+        # Bets of lists that were joined with ours, of which this node may be told yet.
+        self._foreseen: set[tuple[object, ...]] = set()
 
     def share(self, tell_others: Callable[[Moment], None]) -> None:
         """Have other nodes told of this one's moments from now on."""
@@ -131,9 +133,10 @@ class LiveFeed:
         left_out, self._left_out = self._left_out, 0
         # In the order in which they were settled.
         kept.sort(key=lambda seen: (seen[2].at_ms, seen[1]))
-        for _height, _number, bet in kept:
+        new = [seen for seen in kept if _identity(seen[2]) not in self._foreseen]
+        for _height, _number, bet in new:
             self._recent.appendleft(bet)
-        self._climb(kept)
+        self._climb(new)
         joined = FeedJoined(bets=[bet for _height, _number, bet in kept], skipped=left_out)
         self._hub.emit(MAIN_NAMESPACE, ROOM, "feed:joined", joined)
 
@@ -179,12 +182,13 @@ class LiveFeed:
 
     def join_lists(self, shown: Feed) -> None:
         """Another node's lists: what ours lack of them joins them."""
-        both = {msgspec.structs.astuple(bet): bet for bet in (*shown.recent, *self._recent)}
+        both = {_identity(bet): bet for bet in (*shown.recent, *self._recent)}
         newest = nlargest(MAX_RECENT, both.values(), key=lambda bet: bet.at_ms)
         self._recent = deque(newest, maxlen=MAX_RECENT)
-        known = {msgspec.structs.astuple(bet) for _height, _number, bet in self._high}
-        new = [bet for bet in shown.high if msgspec.structs.astuple(bet) not in known]
+        known = {_identity(bet) for _height, _number, bet in self._high}
+        new = [bet for bet in shown.high if _identity(bet) not in known]
         self._climb([(self._height(bet.payout, bet.currency), 0, bet) for bet in new])
+        self._foreseen = {_identity(bet) for bet in (*shown.recent, *shown.high)}
 
     async def _names_of(self, users: set[int]) -> dict[int, str]:
         names = self._names
@@ -217,6 +221,11 @@ def _keep_highest(kept: list[tuple[int, int, _Bet]], one: tuple[int, int, _Bet])
     if one[0] > kept[0][0]:
         heapreplace(kept, one)
     return True
+
+
+def _identity(bet: FeedBet) -> tuple[object, ...]:
+    """By what a bet is known again. Two of one player in one millisecond may be taken for one."""
+    return msgspec.structs.astuple(bet)
 
 
 def _shown(entry: Entry, player: str) -> FeedBet:

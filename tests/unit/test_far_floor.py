@@ -164,6 +164,7 @@ def test_a_node_that_comes_asks_for_the_lists_once() -> None:
             await new.feed.tell()
 
         assert [bet.payout for bet in new.feed.shown().recent] == [40, 30, 20, 10]
+        assert [bet.payout for bet in new.feed.shown().high] == [40, 30, 20, 10]
         assert len(answers) == 1
         redis.break_off("new")
         await asyncio.sleep(A_WHILE_S)

@@ -320,3 +320,15 @@ async def test_lists_join_without_telling_a_bet_twice() -> None:
     assert stage.feed.shown() == other.feed.shown()
     stage.feed.join_lists(Feed(recent=[], high=[]))
     assert stage.feed.shown() == other.feed.shown()
+
+
+async def test_a_bet_of_joined_lists_is_told_and_joins_them_once() -> None:
+    stage, other = Stage(), Stage()
+    for one in (stage, other):
+        one.feed.heard(far(10, 20))
+    await other.feed.tell()
+    stage.feed.join_lists(other.feed.shown())
+    await stage.feed.tell()
+
+    assert stage.payouts() == [[10, 20]]
+    assert stage.feed.shown() == other.feed.shown()
