@@ -145,7 +145,7 @@ class Turn:
     def lacks_chain(self) -> bool:
         """Whether nothing but a chain of hashes is missing for the next round."""
         between_rounds = self._over and not self._open_bets and not self.rests
-        return between_rounds and not self.paused and self.current is self.round
+        return between_rounds and not self.paused and self._opened is None
 
     @property
     def voided(self) -> bool:

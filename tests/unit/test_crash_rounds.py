@@ -281,3 +281,9 @@ def test_a_changed_configuration_does_not_change_an_open_round() -> None:
     felt.kind = Felt(table=changed).kind
     felt.restart()
     assert felt.round.bust == bust
+
+
+def test_a_table_that_opens_its_very_first_round_lacks_nothing() -> None:
+    felt = Felt()
+    assert felt.do(Wake(), T0) is False
+    assert felt.kinds() == ["opened"]
