@@ -41,9 +41,9 @@ from server.auth.tokens import Tokens
 from server.clock import Clock
 from server.cluster.cluster import Cluster, new_member_id
 from server.cluster.door import InnerDoor
+from server.cluster.floor import SharedFloor
 from server.cluster.peers import Peers
 from server.cluster.returns import Returns, ReturnsCollector
-from server.cluster.shared import SharedFloor
 from server.cluster.takeover import Takeovers
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
