@@ -29,7 +29,7 @@ from storage.registry import RedisRegistry
 
 # Shards that move, and announcements that are half a second old, look like trouble for a moment.
 _LOOKS: Final = 4
-_BETWEEN_LOOKS_S: Final = 0.7
+BETWEEN_LOOKS_S: Final = 0.7
 # How long a node may take to heed, and then to be gone: longer than all steps of its shutdown.
 _HEED_S: Final = 10.0
 _GONE_S: Final = 120.0
@@ -88,7 +88,7 @@ async def _status(settings: Settings) -> Survey:
             looks += 1
             if seen.healthy or looks == _LOOKS:
                 return seen
-            await asyncio.sleep(_BETWEEN_LOOKS_S)
+            await asyncio.sleep(BETWEEN_LOOKS_S)
 
 
 async def _members(registry: RedisRegistry) -> list[Member] | None:
@@ -146,15 +146,13 @@ async def _drain(settings: Settings, wanted: str) -> str:
         exchange = Exchange(me, bus)
         running = asyncio.create_task(bus.run())
         try:
-            last = await _until_gone(registry, exchange, member)
+            await _until_gone(registry, exchange, member)
         finally:
             bus.close()
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-    kept = len(shards_of_bits(last.shards))
-    if kept:
-        return f"{last.name} has gone with {kept} shards, which others take over."
-    return f"{last.name} has handed everything over and has ended."
+        await _until_all_owned(registry, settings.shards, member)
+    return f"{member.name} has ended, and the others have its shards."
 
 
 def _named(members: Sequence[Member], wanted: str) -> Member:
@@ -174,8 +172,8 @@ def _named(members: Sequence[Member], wanted: str) -> Member:
     return found[0]
 
 
-async def _until_gone(registry: RedisRegistry, exchange: Exchange, member: Member) -> Member:
-    """Tell a member to drain, and wait until it is seen no more. What it announced last."""
+async def _until_gone(registry: RedisRegistry, exchange: Exchange, member: Member) -> None:
+    """Tell a member to drain, and wait until it is seen no more."""
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     told_s = float("-inf")
@@ -195,10 +193,26 @@ async def _until_gone(registry: RedisRegistry, exchange: Exchange, member: Membe
             continue
         found = next((one for one in seen if one.id == last.id), None)
         if found is None:
-            return last
+            return
         if found.draining and not last.draining:
             click.echo(f"{found.name} drains.", err=True)
         last = found
+
+
+async def _until_all_owned(registry: RedisRegistry, shards: int, gone: Member) -> None:
+    """Wait until those who are left say that they own everything."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + _HEED_S
+    missing = set(range(shards))
+    while missing:
+        if loop.time() > until_s:
+            raise click.ClickException(
+                f"{gone.name} has ended, and nobody owns {len(missing)} shards yet: see `pitboss"
+                " cluster status`."
+            )
+        for one in await _members(registry) or ():
+            missing -= shards_of_bits(one.shards)
+        await asyncio.sleep(_LOOK_S)
 
 
 def _show(seen: Survey) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from server import cli_cluster
 from tests.cli.conftest import Pitboss
 from tests.support.pitboss_process import PitbossProcess
 
@@ -17,6 +18,7 @@ NOBODY = "redis://127.0.0.1:1/0"
 @pytest.fixture
 def meeting(pitboss: Pitboss, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Pitboss:
     """`pitboss` with a database and a Redis."""
+    monkeypatch.setattr(cli_cluster, "BETWEEN_LOOKS_S", 0.05)
     monkeypatch.setenv("REDIS_URL", redis_url)
     return pitboss
 
@@ -74,6 +76,7 @@ def test_nobody_is_there(meeting: Pitboss) -> None:
 
 def test_a_redis_that_does_not_answer(pitboss: Pitboss, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDIS_URL", NOBODY)
+    monkeypatch.setattr(cli_cluster, "BETWEEN_LOOKS_S", 0.05)
     code, seen = status(pitboss)
     assert code == 1
     assert (seen["redis"], seen["postgres"]) == (False, True)
@@ -109,7 +112,7 @@ def test_nodes_are_shown_and_one_is_sent_away(
 
     away = meeting("cluster", "drain", "north")
     assert away.exit_code == 0
-    assert "north has handed everything over and has ended." in away.output
+    assert "north has ended, and the others have its shards." in away.output
     assert nodes[0].wait() == 0
 
     code, seen = status(meeting)
