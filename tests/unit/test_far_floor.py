@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from random import Random
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from actors.runtime.exchange import Exchange
-from protocol.commands.feed import FeedBet
+from protocol.commands.feed import Feed, FeedBet
 from protocol.commands.floor import Game
 from server.activity import Activity
 from server.cluster.activity import ANSWER_S, FarActivity
@@ -154,9 +154,14 @@ def test_a_node_that_comes_asks_for_the_lists_once() -> None:
             old.feed.heard(Moment(False, [seen(payout)], 0))
             await old.feed.tell()
         [new] = await desks("new", redis=redis)
-        answers: list[Any] = []
-        join = new.feed.join_lists
-        new.feed.join_lists = lambda shown: (answers.append(shown), join(shown))[1]  # type: ignore[method-assign]  # listens in
+        answers: list[Feed] = []
+        join, feed = new.feed.join_lists, cast(Any, new.feed)
+
+        def listen_in(shown: Feed) -> None:
+            answers.append(shown)
+            join(shown)
+
+        feed.join_lists = listen_in
         assert old.feed._share is not None
         for payout in (30, 40):
             old.feed._share(Moment(True, [seen(payout)], 0))
