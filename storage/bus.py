@@ -307,9 +307,7 @@ class RedisBus:
         elif channel == self._to_all:
             self._hear(None, message)
         else:
-            room = channel[len(self._room_prefix) :].decode()
-            if room in self._rooms:
-                self._hear(room, message)
+            self._hear(channel[len(self._room_prefix) :].decode(), message)
 
     def _hear(self, room: str | None, message: bytes) -> None:
         ears = self._ears
@@ -318,7 +316,7 @@ class RedisBus:
             try:
                 if room is None:
                     ears.heard(frame)
-                else:
+                elif room in self._rooms:  # it may have been left a moment ago
                     ears.heard_room(room, frame)
             except Exception:
                 log.exception("a frame of the bus could not be taken")

@@ -5,20 +5,14 @@ without a recovery. It ends when the last process that uses it stops it.
 """
 
 import asyncio
-import contextlib
-import fcntl
 import os
 import pwd
 import re
 import shutil
-import stat
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 from urllib.parse import quote
 
 from storage.postmaster import (
@@ -31,22 +25,19 @@ from storage.postmaster import (
     data_argument,
     socket_dir,
 )
+from storage.shared_use import SharedUse
+from storage.socket_folder import SocketFolder
 
 __all__ = ["EmbeddedPostgres", "EmbeddedPostgresError"]
 
 _MAJOR_VERSION = "18"
 _SUPERUSER = "pitboss"
 _PORT = "5432"  # part of the socket's file name; nothing listens on TCP
-_SOCKET_PREFIX = "pitboss-"
-# The kernel keeps a socket's path in 108 bytes, of which "/.s.PGSQL.5432" and NUL take 15.
-_MAX_SOCKET_DIR_BYTES = 90
 # Replaying the log after a crash takes as long as max_wal_size lets it: seconds, on a bad disk
 # minutes. Giving up earlier would only make it begin again.
 _READY_LIMIT_S = 600.0
 _PROGRESS_EVERY_S = 2.0
 _POLL_S = 0.01
-# Another process starts or stops the server under this lock; a stop takes a minute at most.
-_LOCK_LIMIT_S = 700.0
 
 # Files of the log that a new cluster has from the start, 16 MB each: half a minute of many bets.
 # Making one delays a commit by 15 ms and more; later ones are old ones that are used again.
@@ -112,9 +103,10 @@ class EmbeddedPostgres:
         self._report = report
         self._start_log = self.data_dir / "postgres-start.log"
         # The socket's folder, by which clients know the server. PostgreSQL forgets it when it ends
-        # in good order; here it is kept until `stop`, so that the next start has the same DSN.
-        self._kept_socket_dir = self.data_dir / "postgres.socket"
-        self._use: IO[bytes] | None = None
+        # in good order; here it is kept until `stop`, so that the next start has the same DSN. A
+        # killed postmaster leaves its socket there, and its lock.
+        self._folder = SocketFolder(self.data_dir / "postgres.socket", leftovers=".s.PGSQL.*")
+        self._use = SharedUse(self.data_dir, "postgres", EmbeddedPostgresError)
 
     @property
     def running(self) -> bool:
@@ -140,67 +132,37 @@ class EmbeddedPostgres:
     def start_blocking(self) -> str:
         """Do what `start` does, without an event loop."""
         self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self._changing():
+        with self._use.changing():
             account = Account.for_cluster(self.cluster)
             postmaster = self._reusable() or self._launch(account)
             self._wait_until_ready(postmaster)
-            if self._use is None:
-                self._use = (self.data_dir / "postgres.users").open("ab")
-                fcntl.flock(self._use, fcntl.LOCK_SH)
+            self._use.begin()
         directory = socket_dir(self.cluster)
         return f"postgresql://{_SUPERUSER}@/postgres?host={quote(str(directory))}&port={_PORT}"
 
     def stop_blocking(self) -> None:
         """Do what `stop` does, without an event loop."""
-        if self._use is None:
+        if not self._use.begun:
             return
-        with self._changing():
-            if _try_lock(self._use):  # nobody else holds it, so this is the last user
+        with self._use.changing():
+            if self._use.alone():
                 postmaster = Postmaster.find(self.cluster)
                 if postmaster is not None:
                     postmaster.shut_down()
-                self._forget_socket_dir()
-            self._use.close()
-            self._use = None
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """Hold the lock under which the server is started and stopped, one process at a time."""
-        with (self.data_dir / "postgres.lock").open("ab") as lock:
-            deadline = time.monotonic() + _LOCK_LIMIT_S
-            while not _try_lock(lock):
-                if time.monotonic() > deadline:
-                    raise EmbeddedPostgresError(
-                        f"another process has been starting PostgreSQL in {self.data_dir} for"
-                        f" {_LOCK_LIMIT_S:.0f} s"
-                    )
-                time.sleep(_POLL_S)
-            yield
+                self._folder.forget(Account.for_cluster(self.cluster))
+            self._use.end()
 
     def _reusable(self) -> Postmaster | None:
         """The postmaster that runs already, if it is one that we would have started."""
         postmaster = Postmaster.find(self.cluster)
         if postmaster is None:
             return None
-        with (self.data_dir / "postgres.users").open("ab") as users:
-            alone = self._use is None and _try_lock(users)
+        alone = not self._use.begun and self._use.alone()
         leaving = postmaster.status() == "stopping"
         if leaving or (alone and not postmaster.was_started_with(self._settings)):
             postmaster.shut_down()
             return None
         return postmaster
-
-    def _forget_socket_dir(self) -> None:
-        directory = self._known_socket_dir()
-        if directory is not None and _is_private(directory, Account.for_cluster(self.cluster)):
-            shutil.rmtree(directory, ignore_errors=True)
-        self._kept_socket_dir.unlink(missing_ok=True)
-
-    def _known_socket_dir(self) -> Path | None:
-        try:
-            return Path(self._kept_socket_dir.read_text())
-        except FileNotFoundError:
-            return None
 
     def _launch(self, account: Account) -> Postmaster:
         if not self.cluster.exists():
@@ -210,7 +172,7 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(
                 f"{self.cluster} was made by PostgreSQL {found}, and this is {_MAJOR_VERSION}"
             )
-        directory = self._private_socket_dir(account)
+        directory = self._folder.ready(account)
         clear_remains(self.cluster)
         self._write_access_rules(account)
         settings = self._settings | {"unix_socket_directories": str(directory)}
@@ -281,25 +243,6 @@ class EmbeddedPostgres:
                 file.write(text)
             account.give(path)
 
-    def _private_socket_dir(self, account: Account) -> Path:
-        """A folder that nobody else can enter, with a path short enough for a socket."""
-        known = self._known_socket_dir()
-        if known is not None:
-            with contextlib.suppress(OSError):  # it is there, or its place is not ours any more
-                known.mkdir(mode=0o700)
-                account.give(known)
-        if known is not None and _is_private(known, account):
-            for left in known.glob(".s.PGSQL.*"):  # the socket of a killed postmaster, and its lock
-                left.unlink()
-            return known
-        base = Path("/run") if account.switched else Path(tempfile.gettempdir())
-        if not os.access(base, os.W_OK) or len(os.fsencode(base)) > _MAX_SOCKET_DIR_BYTES - 20:
-            base = Path("/tmp")  # noqa: S108 - mkdtemp makes a private folder with an unused name
-        directory = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=base))
-        account.give(directory)
-        self._kept_socket_dir.write_text(str(directory))
-        return directory
-
     def _wait_until_ready(self, postmaster: Postmaster) -> None:
         started = time.monotonic()
         reported = started
@@ -317,20 +260,3 @@ class EmbeddedPostgres:
                 reported = now
                 self._report(f"PostgreSQL is recovering ({now - started:.0f} s so far)")
             time.sleep(_POLL_S)
-
-
-def _try_lock(file: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_private(directory: Path, account: Account) -> bool:
-    try:
-        found = directory.lstat()
-    except FileNotFoundError:
-        return False
-    private = stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == 0o700
-    return private and found.st_uid == account.uid and directory.name.startswith(_SOCKET_PREFIX)

@@ -47,6 +47,10 @@ _POLL_S: Final = 0.01
 _LAST_WORDS_LINES: Final = 5
 
 
+# Servers that this process started, by data folder: their end must be collected by their parent.
+_children: dict[Path, subprocess.Popen[bytes]] = {}
+
+
 class EmbeddedRedisError(Exception):
     """The embedded Redis cannot be used; the message says why and what to do."""
 
@@ -74,7 +78,6 @@ class EmbeddedRedis:
         self._use = SharedUse(self.data_dir, "redis", EmbeddedRedisError)
         self._folder = SocketFolder(self.data_dir / "redis.socket", leftovers=_SOCKET)
         self._log = self.data_dir / "redis.log"
-        self._child: subprocess.Popen[bytes] | None = None
 
     @property
     def running(self) -> bool:
@@ -144,7 +147,7 @@ class EmbeddedRedis:
         path = self._folder.ready(self._account) / _SOCKET
         command = [program, "--unixsocket", str(path), "--dir", str(self.data_dir), *_SETTINGS]
         with self._log.open("wb") as output:
-            self._child = subprocess.Popen(  # noqa: S603 - our program and arguments, and no shell
+            _children[self.data_dir] = subprocess.Popen(  # noqa: S603 - our program and arguments, and no shell
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -171,7 +174,8 @@ class EmbeddedRedis:
         )
 
     def _ended(self) -> bool:
-        return self._child is None or self._child.poll() is not None
+        child = _children.get(self.data_dir)
+        return child is None or child.poll() is not None
 
     def _last_words(self) -> str:
         said = self._log.read_text(errors="replace").splitlines()
@@ -183,8 +187,9 @@ class EmbeddedRedis:
                 client.shutdown(nosave=True)
             except RedisError:
                 # It has gone already, or it hangs: then only its parent can do something about it.
-                if self._child is not None:
-                    self._child.kill()
+                child = _children.get(self.data_dir)
+                if child is not None:
+                    child.kill()
         deadline = time.monotonic() + _STOP_LIMIT_S
         while self.running:
             if time.monotonic() > deadline:
@@ -194,10 +199,10 @@ class EmbeddedRedis:
 
     def _end_child(self) -> None:
         """Collect the end of the one that this process started, which nobody can reach any more."""
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-            self._child = None
+        child = _children.pop(self.data_dir, None)
+        if child is not None:
+            child.kill()
+            child.wait()
 
 
 def _listens(path: Path) -> bool:

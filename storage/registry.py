@@ -103,7 +103,7 @@ class RedisRegistry:
             *_, ids = await asked.execute()
         return sorted(member.decode() for member in ids)
 
-    def _read(self, ids: Sequence[str], found: Sequence[bytes | None]) -> list[Member]:
+    def _read(self, ids: Sequence[str], found: Sequence[bytes | str | None]) -> list[Member]:
         now_s = time.monotonic()
         seen = []
         gone_since_s = {}

@@ -5,6 +5,7 @@ A client library has a task or a future for each answer, which is what a bus can
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import hiredis
@@ -44,7 +45,8 @@ def address_of(url: str) -> Address:
     Raises:
         ValueError: It is none of these.
     """
-    parts = parse_url(url)
+    # It knows more names than it declares.
+    parts: Mapping[str, Any] = parse_url(url)
     tls = None
     if parts.get("connection_class") is SSLConnection:
         options = {name: value for name, value in parts.items() if name.startswith("ssl_")}

@@ -157,7 +157,7 @@ async def test_before_it_is_joined_nothing_can_be_said(place: MeetingPlace) -> N
     assert not bus.publish("room", b"too early")
     bus.subscribe("room")
     async with meeting(bus, "a") as a, meeting(place.bus("b"), "b") as b:
-        assert bus.connected
+        assert a.bus.connected
         assert b.bus.publish("room", b"in time")
         await settle(a, b)
         assert a.told == [("room", b"in time")]

@@ -119,15 +119,20 @@ async def test_what_strangers_publish_is_dropped(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+async def allow(client: Redis, rule: str) -> None:
+    """Change one thing of what everybody may do."""
+    await client.acl_setuser("default", enabled=True, nopass=True, commands=[rule])
+
+
 async def test_a_refusal_ends_the_connection_which_is_made_again(
     private_redis: PrivateRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Redis.from_url(private_redis.url) as client, two(private_redis.url) as (a, b):
-        await client.acl_setuser("default", commands=["-publish"])
+        await allow(client, "-publish")
         assert a.bus.post("b", b"refused")
         await until(lambda: a.parts == 1)
         await until(lambda: a.joins == 2)
-        await client.acl_setuser("default", commands=["+publish"])
+        await allow(client, "+publish")
         assert a.bus.post("b", b"allowed")
         await settle(a, b)
         assert b.frames == [b"allowed"]

@@ -337,8 +337,7 @@ async def test_a_server_with_other_settings_is_restarted_unless_in_use(data_dir:
     await user.start()
     assert running(user).pid == pid, "it was taken from a process that uses it"
     await user.stop()
-    assert careless._use is not None
-    careless._use.close()  # as if its process had been killed
+    careless._use.end()  # as if its process had been killed
     async with connected(await user.start()) as connection:
         assert await connection.fetchval("SHOW fsync") == "on"
     await user.stop()

@@ -55,16 +55,14 @@ def kill(server: EmbeddedRedis) -> None:
 
 async def test_it_serves_until_it_is_stopped(data_dir: Path) -> None:
     server = EmbeddedRedis(data_dir)
-    assert not server.running
-    assert server.running_url is None
+    assert EmbeddedRedis(data_dir).running_url is None
     url = await server.start()
     with Redis.from_url(url) as client:
         assert client.set("key", "value")
-    assert server.running
-    assert server.running_url == url
+    assert server.running_url == EmbeddedRedis(data_dir).running_url == url
     await server.stop()
     assert not server.running
-    assert server.running_url is None
+    assert EmbeddedRedis(data_dir).running_url is None
     with pytest.raises(NotConnected), Redis.from_url(url) as client:
         client.ping()
 
