@@ -31,7 +31,7 @@ def page() -> str:
 
 def _section(name: str, schema: dict[str, Any]) -> str:
     meaning = textwrap.fill(str(Settings.model_fields[name].description), _WIDTH)
-    return f"## {variable(name)}\n\n{meaning}\n\n- {_values(schema)}\n{_default(name)}"
+    return f"## {variable(name)}\n\n{meaning}\n\n{_values(schema)}; {_default(name)}"
 
 
 def _values(schema: dict[str, Any]) -> str:
@@ -57,13 +57,13 @@ def _values(schema: dict[str, Any]) -> str:
 def _default(name: str) -> str:
     default = Settings.model_fields[name].get_default(call_default_factory=True)
     if default is None or default == frozenset():
-        return "- Not set by default\n"
+        return "not set by default.\n"
     if isinstance(default, Mapping | list):
         plain = dict(default) if isinstance(default, Mapping) else default
         shown = json.dumps(msgspec.to_builtins(plain), indent=2)
-        return f"- Default:\n\n```json\n{shown}\n```\n"
+        return f"by default:\n\n```json\n{shown}\n```\n"
     text = json.dumps(default) if isinstance(default, bool) else str(default)
-    return f"- Default: `{text}`\n"
+    return f"`{text}` by default.\n"
 
 
 if __name__ == "__main__":
