@@ -60,12 +60,12 @@ class Storage(Protocol):
 
 
 class Blockable(Weather):
-    """Weather in which a test can make writes fail."""
+    """Weather in which a test can make writes fail. They take as long as those of many rows."""
 
     blocked = False
 
     def write(self) -> Fate:
-        return Fate(Fault.TRANSIENT if self.blocked else Fault.NONE)
+        return Fate(Fault.TRANSIENT if self.blocked else Fault.NONE, request_s=0.01)
 
     def lock(self) -> Fate:
         return Fate()

@@ -10,8 +10,9 @@ from actors.runtime.ports import Write
 from actors.wallet.facts import Entry
 from storage.journal import Journal, Lane, shards_of
 from tests.contract.storages import Storage, contents
+from tests.contract.test_shards import claimed
 from tests.contract.test_writer import PATIENCE_S, entry
-from tests.support.bench import Answer
+from tests.support.bench import Answer, quiet
 from tests.support.wallets import KIND
 
 SHARDS = 4
@@ -20,8 +21,6 @@ WALLETS = range(1, 13)
 SWAPS = 20
 # Few enough to be read back at once.
 MOST_ROWS = 400
-# More would pile up where the machine is slow.
-MOST_WAITING = 200
 
 
 class Member:
@@ -67,7 +66,7 @@ class Member:
         """One more row for every wallet that is here."""
         for wallet, (actor, seq) in self.live.items():
             lane = self.journal.lane_of(actor.shard)
-            if seq < MOST_ROWS and lane.depth < MOST_WAITING:
+            if seq < MOST_ROWS:
                 self.live[wallet] = actor, seq + 1
                 decision = Decision(None, (entry(wallet, seq + 1),))
                 lane.append(Write(actor, None, Answer([], wallet), decision, False))
@@ -130,6 +129,26 @@ async def check_rows(storage: Storage, members: Sequence[Member]) -> None:
     assert set(told) <= written
     if not any(member.losses - LANES for member in members):  # closing is one loss of each lane
         assert set(told) == written
+
+
+async def test_a_shard_is_free_when_all_rows_of_it_are_there(storage: Storage) -> None:
+    every = range(SHARDS)
+    member = await opened(storage, "one")
+    heir = await storage.connector("two")(0, ())
+    await member.take(every)
+    # The first are being written when the others come, and these when the shards are given up.
+    member.play()
+    await quiet()
+    for _ in range(MOST_ROWS // 2):
+        member.play()
+    leaving = asyncio.get_running_loop().create_task(member.leave(every))
+    await claimed(heir, every)
+    rows = await contents(storage, WALLETS)
+    assert {len(facts) for facts in rows.values()} == {1 + MOST_ROWS // 2 + 1}
+    await leaving
+    await heir.close()
+    await member.end()
+    await check_rows(storage, [member])
 
 
 async def test_members_that_swap_their_shards_under_load(storage: Storage) -> None:

@@ -24,7 +24,7 @@ async def claimed(writer: Writer, shards: Collection[int] = SHARDS) -> None:
     """Claim shards, however long the server takes to see that their holder is gone."""
     async with asyncio.timeout(PATIENCE_S):
         while await writer.claim(shards) != set(shards):
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.001)
 
 
 async def freed(locks: Locks, shards: Collection[int] = SHARDS) -> None:
@@ -198,6 +198,8 @@ async def test_only_the_same_backend_is_ended(storage: Storage) -> None:
 async def test_locks_that_are_not_of_shards_are_none_of_ours(postgres: InPostgres) -> None:
     async with postgres.pool.acquire() as stranger:
         await stranger.execute("select pg_advisory_lock(1), pg_advisory_lock(7, 1)")
+        # Locks by one large key are others than those by two.
+        await stranger.execute(f"select pg_advisory_lock({LOCK_CLASS << 32 | 1})")
         assert await postgres.locks().holders([1]) == {}
         writer = await connected(postgres)
         assert await writer.claim([1]) == {1}

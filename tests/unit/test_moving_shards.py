@@ -1,6 +1,7 @@
 """Shards that move: lanes claim and release them between two batches, and own what they hold."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from typing import Any
@@ -272,7 +273,9 @@ async def test_what_was_asked_is_done_though_nobody_waits_for_it() -> None:
 
 
 @pytest.mark.parametrize("trouble", [Lost("gone"), NotOurs("a pooler"), ZeroDivisionError()])
-def test_a_claim_that_fails_ends_the_connection(trouble: Exception) -> None:
+def test_a_claim_that_fails_ends_the_connection(
+    trouble: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
     @on_virtual_time
     async def scene() -> None:
         yard = await opened()
@@ -293,6 +296,8 @@ def test_a_claim_that_fails_ends_the_connection(trouble: Exception) -> None:
         await yard.end()
 
     scene()
+    faults = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert bool(faults) == isinstance(trouble, ZeroDivisionError)
 
 
 @on_virtual_time
