@@ -163,6 +163,8 @@ def _since(record: Record, log: Log, number: int | None) -> int | None:
 
 def _overtaken(log: Log, mine: Sequence[tuple[int, Entry]], number: int, newest: Entry) -> bool:
     """Whether an event of a large room may have been overtaken by another of this client's."""
+    if newest.low and newest.low < log.first:
+        return True
     served = log.served(number) if newest.sliced else number
     for other, entry in mine:
         if (entry.room, entry.pid) == (newest.room, newest.pid):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from protocol import disconnects
+from protocol.outgoing import Outgoing
 from server.cluster import recoveries
 from tests.sockets.nodes_that_end import Cluster, Node, heard, member, passed
 from tests.sockets.raw import Door
@@ -212,6 +213,63 @@ async def test_a_greeting_is_not_lost_with_its_node() -> None:
             events = [await second.event() for _ in range(2)]
             assert events[0][0] == "welcome"
             assert heard(events) == [1]
+
+
+async def test_a_greeting_on_coming_back_is_not_lost_either() -> None:
+    async with two() as (a, b):
+        async with come(a.served, QUIET) as first:
+            pass
+        await left(a)
+        a.say(1)
+        async with come(a.served, first.again()):
+            pass  # it reads nothing
+        await left(a)
+        a.say(2)
+        await passed()
+        a.die()
+        async with come(b.served, again(first)) as second:
+            events = [await second.event() for _ in range(3)]
+            assert [event[0] for event in events] == ["said", "welcome", "said"]
+            assert heard(events) == [1, 2]
+
+
+class Watching:
+    """A transport that looks what is written down whenever it is written to."""
+
+    name = "websocket"
+    writable = True
+    max_packets = 1_000
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.seen: list[int] = []
+
+    def write(self, packets: list[bytes]) -> int:
+        self.seen.append(len(self.node.cluster.shelves.streams[self.node.served.server.hub.epoch]))
+        return sum(map(len, packets))
+
+    def close(self, reason: object) -> None:
+        """It has no end."""
+
+    def abort(self) -> None:
+        """It has no end."""
+
+
+async def test_nothing_is_sent_before_it_is_written_down() -> None:
+    """Also where the end of the turn has been ordered before the event."""
+    async with two() as (a, _), come(a.served, QUIET) as first:
+        [socket] = a.served.application.sockets
+        await passed()
+        before = len(a.cluster.shelves.streams[a.served.server.hub.epoch])
+        connection = socket.connection
+        transport, watching = connection.transport, Watching(a)
+        connection.transport = watching
+        socket.deliver(Outgoing("/", "volatile", ()))
+        a.say(1)
+        await passed()
+        connection.transport = transport
+        assert watching.seen == [before + 1]
+        assert first.pid == socket.pid
 
 
 async def test_rooms_come_along_and_those_that_were_left_do_not() -> None:

@@ -153,6 +153,12 @@ def test_nobody_knows_what_overtook_an_event_of_a_large_room(
     assert after(number, of) == rest
 
 
+def test_what_was_overtaken_may_be_gone_from_the_log() -> None:
+    of = log(entry(202, low=150), entry(203, "a"), entry(204, low=202), first=200)
+    assert after(202, of) is None
+    assert after(204, of) == []
+
+
 def test_events_of_one_large_room_keep_their_order() -> None:
     of = log(*(entry(number, "a", sliced=True, low=101) for number in (101, 102, 103)))
     assert after(101, of) == [102, 103]

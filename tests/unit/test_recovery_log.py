@@ -95,9 +95,10 @@ class Node:
         decode = msgspec.msgpack.Decoder(Entry).decode
         return [(number, decode(packed)) for number, packed in stream]
 
-    async def missed(self, client: Client, number: int | None) -> list[int] | None:
-        """What another node would give this client, as data of the events."""
+    async def missed(self, client: Client, number: int | None, gone: int = 0) -> list[int] | None:
+        """The numbers that another node would give this client, of whose log the first are gone."""
         self.log.flush()
+        del self.shelves.streams[self.hub.epoch][:gone]
         reader = MemoryStreams(self.shelves, "reader")
         reader.connect()
         kept = await Archive(reader, KEPT_S).log(self.hub.epoch)
@@ -365,3 +366,25 @@ def test_what_is_given_is_exactly_what_was_not_got_whatever_happened(
 
     run(scenario())
     assert outcomes[True] > outcomes[False] / 4, "most know what they missed"
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_same_where_the_log_has_lost_its_beginning(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room_module, "MAX_SMALL_ROOM", 1)
+
+    async def scenario() -> None:
+        story = Story(seed)
+        while story.node.hub.number < 30:
+            await story.happen()
+        while len(story.node.shelves.streams[story.node.hub.epoch]) > 1:
+            # The connection is lost at any moment of what has happened until now.
+            for client in story.clients:
+                for got in (client.got[:], client.got[:-1], client.got[:-2]):
+                    given = await story.node.missed(client, got[-1] if got else None)
+                    if given is not None:
+                        assert sorted([*got, *given]) == sorted(client.meant)
+            await story.node.missed(story.clients[0], None, gone=1)
+
+    run(scenario())
