@@ -36,6 +36,8 @@ MOST_PAUSE_S: Final = 10.0
 SETTLED_S: Final = 30.0
 # How often the embedded PostgreSQL and Redis are looked after.
 REVIVE_S: Final = 0.25
+# A signal for a group of processes may come twice, from its sender and from a parent of ours.
+SAME_S: Final = 1.0
 # Not every worker ended in good order.
 EXIT_CUT_OFF: Final = 1
 
@@ -54,6 +56,7 @@ class Orders:
 
     def __init__(self) -> None:
         self._in_terminal = os.isatty(_STDIN)
+        self._asked_s = 0.0
         self.stop = asyncio.Event()
         self.cut = asyncio.Event()
         self.roll = asyncio.Event()
@@ -66,8 +69,13 @@ class Orders:
         loop.add_signal_handler(signal.SIGHUP, self.renew)
 
     def end(self) -> None:
-        """End in good order; asked again, at once."""
-        (self.cut if self.stop.is_set() else self.stop).set()
+        """End in good order; asked again later on, at once."""
+        now_s = asyncio.get_running_loop().time()
+        if not self.stop.is_set():
+            self._asked_s = now_s
+            self.stop.set()
+        elif now_s - self._asked_s >= SAME_S:
+            self.cut.set()
 
     def renew(self) -> None:
         """Replace all workers. Or end, where SIGHUP says that our terminal was closed."""

@@ -38,6 +38,7 @@ Script = Callable[[int, int], str]
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervising, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(supervising, "MOST_PAUSE_S", 0.04)
+    monkeypatch.setattr(supervising, "SAME_S", 0.0)
 
 
 class Workers:
@@ -206,6 +207,15 @@ async def test_a_second_order_to_stop_cuts_off_who_does_not_heed() -> None:
         async with asyncio.timeout(LIMIT_S):
             assert await running == EXIT_CUT_OFF
         assert workers.processes[2].returncode == -9
+
+
+async def test_an_order_that_comes_twice_at_once_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervising, "SAME_S", LIMIT_S)
+    orders = Orders()
+    orders.end()
+    orders.end()
+    assert orders.stop.is_set()
+    assert not orders.cut.is_set()
 
 
 async def test_who_does_not_heed_is_killed_in_the_end() -> None:
