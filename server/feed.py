@@ -172,7 +172,7 @@ class LiveFeed:
         if moment.watched:
             self._watched_elsewhere = BELIEVED
         self._left_out += moment.skipped
-        for bet in moment.bets[:MOST_OF_MOMENT]:
+        for bet in moment.bets:
             self._keep(bet)
 
     def _keep(self, bet: FeedBet) -> None:

@@ -223,6 +223,7 @@ async def test_a_room_is_heard_while_somebody_is_inside() -> None:
     one.rooms.publish(said(1), None)
     await asyncio.sleep(A_WHILE_S)
     two.hub.leave(there, "crash:1")
+    assert two.bus._rooms == set()
     one.rooms.publish(said(2), None)
     await asyncio.sleep(A_WHILE_S)
     two.hub.join(there, "crash:1")
