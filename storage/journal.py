@@ -293,8 +293,10 @@ class Lane:
         self._rouse()
 
     def _abandon(self) -> None:
-        self.open = False
         self.held.clear()
+        if not self.open:
+            return  # when its time was up
+        self.open = False
         self._opened.clear()
         unsettled = [*self._batch, *self._queue]
         self._batch = ()
@@ -331,7 +333,7 @@ class Lane:
     async def _write_until_closed(self, writer: Writer) -> None:
         lost = asyncio.ensure_future(writer.lost())
         lost.add_done_callback(lambda _lost: self._rouse())
-        watch = asyncio.ensure_future(self._watch())
+        watch = asyncio.ensure_future(self._watch(writer))
         try:
             while True:
                 if self._errands:
@@ -387,7 +389,7 @@ class Lane:
         await self._wake
         self._wake = None
 
-    async def _watch(self) -> None:
+    async def _watch(self, writer: Writer) -> None:
         """Give up a batch, or an errand, that storage does not do within the time-out.
 
         Time is counted in turns of this loop: while the loop itself is late, storage's answer may
@@ -401,6 +403,10 @@ class Lane:
                 continue
             looks += 1
             if looks == LOOKS - 1:
+                # Not a cancellation alone: after one, a transaction asks the server that does not
+                # answer to roll back, and waits for that. What the lane has it loses beforehand.
+                self._abandon()
+                writer.terminate()
                 self._writing.reschedule(asyncio.get_running_loop().time())
 
     async def _commit(self, writer: Writer) -> None:

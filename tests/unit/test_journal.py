@@ -33,6 +33,7 @@ class Scripted:
         self.posted: list[Posted] = []
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.closed: list[str] = []
+        self.cut = asyncio.Event()
         self.takes_s = 0.01
 
     async def write(self, facts: Sequence[Any], messages: Sequence[Posted]) -> None:
@@ -59,7 +60,9 @@ class Scripted:
         self.closed.append("closed")
 
     def terminate(self) -> None:
-        self.closed.append("terminated")
+        if not self.cut.is_set():
+            self.closed.append("terminated")
+        self.cut.set()
 
 
 class Office:
@@ -332,6 +335,24 @@ async def test_no_answer_in_time_is_a_loss_whose_outcome_is_unknown() -> None:
     await asyncio.sleep(2 * TIMEOUT_S / journal.LOOKS + 0.01)
     assert office.told == [("lost", ["1a"])]
     assert office.writer.closed == ["terminated"]
+    await office.end()
+
+
+@on_virtual_time
+async def test_a_server_that_does_not_even_roll_back_is_not_waited_for() -> None:
+    office = await opened()
+
+    async def in_transaction() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            # The transaction's rollback, on a network that swallows everything.
+            await office.writer.cut.wait()
+
+    office.writer.script.append(in_transaction)
+    office.put("1a")
+    await asyncio.sleep(TIMEOUT_S + 0.01)
+    assert office.told == [("lost", ["1a"])]
     await office.end()
 
 
