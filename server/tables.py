@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 # Rounds of a chain for trying out: days of play, and made in a tenth of a second.
 TRIAL_LENGTH: Final = 100_000
+# A busy machine on which many nodes make the same chain at once may need more than the time for
+# which a connection is lent; it goes on with what there is.
+CHAIN_TRIES: Final = 10
 
 
 class Tables:
@@ -62,10 +65,19 @@ class Tables:
             self._node.let_go(CRASH, number)
 
     async def give_trial_chains(self, pool: asyncpg.Pool, vault: Vault, now_ms: int) -> None:
-        """Give each table without a chain one for trying out, whose seeds nobody has published."""
+        """Give each table without a chain one for trying out, whose seeds nobody has published.
+
+        Raises Failure `storage_unavailable`.
+        """
         for number in self._tables:
-            async with borrow(pool) as connection:
-                await ensure_trial_chain(connection, vault, number, now_ms, TRIAL_LENGTH)
+            for tries_left in reversed(range(CHAIN_TRIES)):
+                try:
+                    async with borrow(pool) as connection:
+                        await ensure_trial_chain(connection, vault, number, now_ms, TRIAL_LENGTH)
+                    break
+                except Failure:
+                    if not tries_left:
+                        raise
 
 
 class _Woken:

@@ -58,6 +58,11 @@ async def _lent(
     late = asyncio.get_running_loop().call_at(deadline_s, _end, connection)
     try:
         yield connection
+    except AttributeError as error:
+        # So asyncpg stumbles over a connection that was ended before it is used.
+        if asyncio.get_running_loop().time() < deadline_s:
+            raise
+        raise TimeoutError("ended before it was used") from error
     finally:
         try:
             await pool.release(connection)
