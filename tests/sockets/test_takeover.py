@@ -12,13 +12,17 @@ import pytest
 import pytest_asyncio
 
 from actors.decision import Item, Notice
+from actors.runtime.exchange import Exchange
 from protocol.engineio import Binary, encode_payload
 from server.cluster import arrivals, takeover
+from server.cluster.rooms import FarRooms
+from server.hub import Hub
 from server.sockets.options import SocketOptions
 from tests.sockets.application import fall_due
 from tests.sockets.raw import BINARY, TEXT, Door, RawSocket, frame, websocket
 from tests.sockets.test_wrong_node import StrayPoller
 from tests.sockets.two_nodes import Member, two_nodes
+from tests.support.memory_bus import MemoryBus
 
 
 @pytest_asyncio.fixture
@@ -386,23 +390,33 @@ async def test_who_is_lost_before_the_new_node_has_told_anything(
 async def test_rooms_are_told_everything_once_and_in_order(
     http: aiohttp.ClientSession, seed: int
 ) -> None:
-    """Notices and lists go on while sessions move, told by both nodes, over a bus with delays."""
+    """Notices and lists go on while a session moves, told by three nodes, over a slow bus."""
     chance = random.Random(seed)
     async with two_nodes(delay_s=lambda: chance.uniform(0, 0.01)) as (one, two):
+        # A third node, on which nobody sits.
+        bus = MemoryBus(one.bus._hub, "cccccccc")
+        tellers = {
+            "one": one.rooms,
+            "two": two.rooms,
+            "three": FarRooms(Exchange("cccccccc", bus), Hub(), lambda: True),
+        }
+        bus.start()
+        await one.until(lambda: bus.connected)
         poller = await joined(http, one, two, '{"rooms":["table"],"quiet":true}')
         polled: list[str] = []
         telling = True
 
-        async def tell(node: Member, teller: str) -> int:
+        async def tell(teller: str) -> int:
             number = 0
             while telling:
-                node.rooms.publish(Notice("table", "said", f"{teller} {number}"), None)
-                node.rooms.publish(Item("table", "bet:joined", f"{teller} {number}"), None)
+                word = f"{teller} {number}"
+                tellers[teller].publish(Notice("table", "said", word), None)
+                tellers[teller].publish(Item("table", "bet:joined", word), None)
                 number += 1
                 await asyncio.sleep(chance.uniform(0, 0.004))
             return number
 
-        tasks = [asyncio.create_task(tell(one, "one")), asyncio.create_task(tell(two, "two"))]
+        tasks = [asyncio.create_task(tell(teller)) for teller in tellers]
         polled += await poller.hear_until(lambda packets: len(packets) > 20)
         async with probed(poller) as socket:
             polled += await poller.hear_until(lambda packets: "6" in packets)
@@ -410,7 +424,7 @@ async def test_rooms_are_told_everything_once_and_in_order(
             await two.until(lambda: two.connections == 1)
             await asyncio.sleep(0.2)
             telling = False
-            counts = dict(zip(("one", "two"), await asyncio.gather(*tasks), strict=True))
+            counts = dict(zip(tellers, await asyncio.gather(*tasks), strict=True))
             heard = [*polled]
             while any(_heard(heard, "said", name)[-1:] != [counts[name] - 1] for name in counts):
                 heard.append(await socket.packet())
@@ -418,6 +432,7 @@ async def test_rooms_are_told_everything_once_and_in_order(
             while '42["said","end"]' not in heard:
                 heard.append(await socket.packet())
 
+        bus.close()
         assert not [packet for packet in heard if "room:interrupted" in packet]
         for event in ("said", "bet:joined"):
             for teller, count in counts.items():
