@@ -144,11 +144,16 @@ class Routes:
     # What is known of owners.
 
     def learn(self, member: str, revision: int, shards: Collection[int]) -> None:
-        """A member owns exactly these. What it said earlier than something known is too old."""
+        """A member owns exactly these. What it said earlier than something known is too old.
+
+        Nor does anybody's word count on what is ours: locks say so, and words may be stale.
+        """
         if revision < self._revisions.get(member, -1):
             return
         self._revisions[member] = revision
         for route in self._routes:
+            if member != self._me and self._placement.owns(route.shard):
+                continue
             if route.shard in shards:
                 self._set_owner(route, member)
             elif route.owner == member:
