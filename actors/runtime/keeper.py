@@ -269,11 +269,7 @@ class Keeper:
 
     async def _claim(self, missing: frozenset[int]) -> None:
         won = await self._shards.claim(missing)
-        if won:
-            self.counts["claimed"] += len(won)
-            log.info("claimed %d shards", len(won))
-            self._note_changes()
-            self._claimed(won)
+        self._note_changes()
         stuck = missing - won
         if stuck and self.membership.sighted:
             await self._end_silent(stuck)
@@ -306,11 +302,17 @@ class Keeper:
         owned = frozenset(self._shards.owned)
         if owned == self._owned:
             return
+        # Also what was won where another lane's part of the same claim failed.
+        gained = owned - self._owned
         self._owned = owned
         self._revision += 1
         self._routes.learn(self._me.id, self._revision, owned)
         self._say_owned()
         self._announce.set()
+        if gained:
+            self.counts["claimed"] += len(gained)
+            log.info("claimed %d shards", len(gained))
+            self._claimed(gained)
 
     def _say_owned(self) -> None:
         self._exchange.say_all("owners", Owned(self._revision, bits_of(self._owned)))
