@@ -307,6 +307,28 @@ def test_who_comes_back_here_keeps_the_record() -> None:
     run(scenario())
 
 
+def test_a_client_that_another_node_told_things_has_them_or_starts_afresh() -> None:
+    async def scenario() -> None:
+        shelves = MemoryShelves()
+        former, node = Node(shelves), Node(shelves)
+        former.client("p", "a")
+        former.log.flush()
+        node.say("b", 0)
+        client = Client(node, "p")
+        node.hub.join(cast(Socket, client), "a")
+        node.log.admitted(cast(Socket, client), taken=True, torn=True)
+        node.say("a", 1)
+        node.say("a", 2)
+        assert await node.missed(client, None) is None
+        assert await node.missed(client, client.got[0]) == [client.got[1]]
+        # The former node's word counts no more.
+        former.log.let_go("p")
+        former.streams.flush()
+        assert node.record("p").epoch == node.hub.epoch
+
+    run(scenario())
+
+
 class Story:
     """A node in which anything happens, to clients in small and in large rooms."""
 
