@@ -14,7 +14,7 @@ _ANY: Final = (
     errors.STORAGE_UNAVAILABLE,
     errors.INTERNAL,
 )
-_ACTOR: Final = (errors.DRAINING, errors.EVICTED)
+_ACTOR: Final = (errors.DRAINING, errors.EVICTED, errors.MOVING, errors.UNREACHABLE)
 # HTTP brings its token with each request; a socket brought it when it connected.
 _TOKEN: Final = (
     errors.UNAUTHENTICATED,
