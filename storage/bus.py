@@ -186,12 +186,9 @@ class RedisBus:
         return True
 
     def _change(self, room: str, *, wanted: bool) -> None:
-        if self._connection is None:
-            return  # the next one begins with all rooms
-        if self._changes.pop(room, wanted) is not wanted:
-            return  # it was to end, or begin, in this turn
-        self._changes[room] = wanted
-        self._flush_soon()
+        if self._connection is not None:  # the next one begins with all rooms
+            self._changes[room] = wanted
+            self._flush_soon()
 
     def _flush_soon(self) -> None:
         if not self._flush_due:

@@ -305,7 +305,7 @@ class MemoryBus:
         return True
 
     def _change(self, room: str, *, wanted: bool) -> None:
-        if self._link is not None and self._changes.pop(room, wanted) is wanted:
+        if self._link is not None:
             self._changes[room] = wanted
             self._flush_soon()
 
