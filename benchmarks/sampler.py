@@ -50,6 +50,7 @@ STAGES: Final[dict[str, dict[str, str]]] = {
         "_tell": "ack",
     },
     "storage/journal.py": {"": "commit"},
+    "storage/lane.py": {"": "commit"},
     "storage/rows.py": {"": "encode rows"},
     "storage/writer.py": {"": "commit"},
 }

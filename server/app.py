@@ -76,7 +76,8 @@ from server.switches import REFRESH_S, Switches
 from server.tables import Tables
 from server.work import Work
 from storage.crash_tables import CrashStore
-from storage.journal import Journal, Lane, shards_of
+from storage.journal import Journal, shards_of
+from storage.lane import Lane
 from storage.outbox import PostgresOutbox
 from storage.pool import Pools
 from storage.queries.bets import Bets

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from storage.journal import Lost, NotOurs, Posted, Refused, Transient
+from storage.lane import Lost, NotOurs, Posted, Refused, Transient
 from storage.rows import OUTBOX_COLUMNS, Table, message_row
 
 # The first half of every shard lock's name ("PBOS"), so that other users of the database keep

@@ -18,7 +18,8 @@ from actors.runtime.post import Post
 from server.app import Pitboss
 from server.serve import serve
 from server.settings import Settings, load_settings
-from storage.journal import MAX_QUEUE, Journal, Lane, Listener, shards_of
+from storage.journal import Journal, shards_of
+from storage.lane import MAX_QUEUE, Lane, Listener
 from storage.outbox import PostgresOutbox
 from storage.pool import Pools
 from storage.rows import OUTBOX_COLUMNS, Row, Table, tables

@@ -9,7 +9,7 @@ import asyncpg
 
 from actors.runtime.hydration import NOTHING
 from actors.runtime.ports import Locks, Outbox, Store
-from storage.journal import Connect
+from storage.lane import Connect
 from storage.locks import PostgresLocks
 from storage.outbox import PostgresOutbox
 from storage.rows import tables

@@ -8,7 +8,8 @@ from actors.runtime.actor import Actor
 from actors.runtime.ports import Lane as LanePort
 from actors.runtime.ports import Write
 from actors.wallet.facts import Entry
-from storage.journal import Journal, Lane, shards_of
+from storage.journal import Journal, shards_of
+from storage.lane import Lane
 from tests.contract.storages import Storage, contents
 from tests.contract.test_shards import claimed
 from tests.contract.test_writer import PATIENCE_S, entry

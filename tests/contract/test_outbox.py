@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from actors.decision import Message
 from actors.wallet.commands import ReceiveTip, ReturnTip
-from storage.journal import Writer
+from storage.lane import Writer
 from storage.outbox import OVERDUE_MS
 from tests.contract.storages import InPostgres, Storage, now_ms
 from tests.contract.test_writer import SHARDS, entry, won

@@ -13,7 +13,7 @@ from actors.wallet.state import WalletState
 from protocol.commands.limits import CoolOff, Exclude, LimitKind, Period, SetLimit
 from protocol.commands.mines import StartMines
 from protocol.errors import Failure
-from storage.journal import Refused
+from storage.lane import Refused
 from tests.contract.storages import Storage
 from tests.contract.test_store import write
 from tests.contract.test_writer import won

@@ -6,7 +6,7 @@ from collections.abc import Collection
 import pytest
 
 from actors.runtime.ports import Holder, Locks, Unreachable
-from storage.journal import Lost, NotOurs, Writer
+from storage.lane import Lost, NotOurs, Writer
 from storage.writer import LOCK_CLASS
 from tests.contract.storages import InPostgres, Storage, contents
 from tests.contract.test_writer import PATIENCE_S, SHARDS, entry, won

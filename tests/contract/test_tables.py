@@ -19,7 +19,7 @@ from actors.runtime.alarms import Alarm
 from actors.runtime.ports import Store
 from storage.chains import link_place
 from storage.crash_tables import CrashStore
-from storage.journal import Refused
+from storage.lane import Refused
 from tests.contract.storages import InMemory, InPostgres, Storage
 from tests.contract.test_writer import won
 from tests.support.memory import MemoryTables

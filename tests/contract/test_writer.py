@@ -25,7 +25,7 @@ from actors.wallet.facts import (
     Step,
 )
 from protocol.bounds import MAX_MINOR
-from storage.journal import Connect, Lost, NotOurs, Refused, Transient, Writer
+from storage.lane import Connect, Lost, NotOurs, Refused, Transient, Writer
 from tests.contract.storages import InPostgres, Storage, contents
 
 SHARDS = (0, 1, 2)

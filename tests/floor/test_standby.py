@@ -11,7 +11,8 @@ import pytest
 from server.app import Pitboss
 from server.settings import Settings
 from storage import journal
-from storage.journal import Writer
+from storage import lane as lanes
+from storage.lane import Writer
 from storage.pool import open_pools
 from tests.floor.house import LIMIT_S, House, bet
 
@@ -80,7 +81,7 @@ async def test_an_owner_that_loses_one_lane_wins_it_back_beside_a_standby(
 async def test_a_standby_takes_over_and_the_ousted_node_knows(
     house: House, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal, "OUSTED_AFTER_S", 0.0)
+    monkeypatch.setattr(lanes, "OUSTED_AFTER_S", 0.0)
     monkeypatch.setattr(journal, "STANDBY_PAUSE_S", 0.01)
     async with rival(database_url, tmp_path) as (other, starting):
         for lane in house.pitboss.storage.journal.lanes:

@@ -16,7 +16,7 @@ from actors.decision import Message
 from actors.kind import Kind
 from actors.runtime.ports import Holder, Stored, Unreachable
 from actors.wallet.facts import Entry, SeedPairIssued
-from storage.journal import Lost, NotOurs, Posted, Transient
+from storage.lane import Lost, NotOurs, Posted, Transient
 from storage.outbox import OVERDUE_MS
 from tests.support.memory_database import Backend, MemoryDatabase
 

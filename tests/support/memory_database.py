@@ -26,7 +26,7 @@ from actors.wallet.facts import (
 )
 from actors.wallet.rules import WALLET
 from protocol.bounds import MAX_MINOR
-from storage.journal import Lost, Posted, Refused
+from storage.lane import Lost, Posted, Refused
 
 _BIGINT: Final = range(-(2**63), 2**63)
 _ENDED: Final = "57P01 terminating connection due to administrator command"

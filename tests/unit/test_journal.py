@@ -15,8 +15,9 @@ from actors.runtime.actor import Actor
 from actors.runtime.ports import Lane as LanePort
 from actors.runtime.ports import Write
 from protocol.errors import INSUFFICIENT_BALANCE, Failure
-from storage import journal
-from storage.journal import Journal, Lane, Lost, Posted, Refused, Transient, shards_of
+from storage import lane as lanes
+from storage.journal import Journal, shards_of
+from storage.lane import Lane, Lost, Posted, Refused, Transient
 from tests.simulation.loop import on_virtual_time
 from tests.support.bench import Answer, BenchLane, quiet
 from tests.support.counter import KIND, Add, number
@@ -136,26 +137,26 @@ async def test_what_piles_up_while_one_batch_is_written_goes_into_the_next() -> 
 @on_virtual_time
 async def test_a_batch_is_bounded() -> None:
     office = await opened()
-    names = [f"{n}a" for n in range(journal.MAX_BATCH + 1)]
+    names = [f"{n}a" for n in range(lanes.MAX_BATCH + 1)]
     office.put(*names)
     await asyncio.sleep(0.1)
     assert office.writer.batches == [names[:-1], names[-1:]]
     await office.end()
 
 
-@pytest.mark.parametrize("size", [1, journal.DENSE - 1, journal.ENOUGH])
+@pytest.mark.parametrize("size", [1, lanes.DENSE - 1, lanes.ENOUGH])
 @on_virtual_time
 async def test_what_is_few_or_enough_is_written_at_once(size: int) -> None:
     office = await opened()
-    office.writer.takes_s = journal.PACE_S / 8
+    office.writer.takes_s = lanes.PACE_S / 8
     loop = asyncio.get_running_loop()
     groups = 20
     began_s = loop.time()
     for _ in range(groups):
         office.put(*["1a"] * size)
         while office.lane.depth:
-            await asyncio.sleep(journal.PACE_S / 64)
-    assert loop.time() - began_s < groups * journal.PACE_S / 2
+            await asyncio.sleep(lanes.PACE_S / 64)
+    assert loop.time() - began_s < groups * lanes.PACE_S / 2
     assert [len(batch) for batch in office.writer.batches] == [size] * groups
     await office.end()
 
@@ -163,12 +164,12 @@ async def test_what_is_few_or_enough_is_written_at_once(size: int) -> None:
 @on_virtual_time
 async def test_dense_writes_share_commits_that_begin_a_pace_apart() -> None:
     office = await opened()
-    office.writer.takes_s = journal.PACE_S / 8
+    office.writer.takes_s = lanes.PACE_S / 8
     moments = 20 * 32
     for _ in range(moments):
         office.put("1a", "2a")
-        await asyncio.sleep(journal.PACE_S / 32)
-    await asyncio.sleep(journal.PACE_S)
+        await asyncio.sleep(lanes.PACE_S / 32)
+    await asyncio.sleep(lanes.PACE_S)
     batches = [len(batch) for batch in office.writer.batches]
     assert sum(batches) == 2 * moments
     assert set(batches[2:-1]) == {2 * 32}
@@ -178,10 +179,10 @@ async def test_dense_writes_share_commits_that_begin_a_pace_apart() -> None:
 @on_virtual_time
 async def test_a_queue_is_full_at_its_bound() -> None:
     office = await opened()
-    office.put(*["1a"] * (journal.MAX_QUEUE - 1))
-    assert (office.lane.full, office.lane.depth) == (False, journal.MAX_QUEUE - 1)
+    office.put(*["1a"] * (lanes.MAX_QUEUE - 1))
+    assert (office.lane.full, office.lane.depth) == (False, lanes.MAX_QUEUE - 1)
     office.put("1b")
-    assert (office.lane.full, office.lane.depth) == (True, journal.MAX_QUEUE)
+    assert (office.lane.full, office.lane.depth) == (True, lanes.MAX_QUEUE)
     await asyncio.sleep(1)
     assert (office.lane.full, office.lane.depth) == (False, 0)
     await office.end()
@@ -263,12 +264,12 @@ def test_a_refusal_that_names_nobody_here_refuses_the_batch(key: int | None) -> 
 @on_virtual_time
 async def test_too_many_offenders_refuse_the_batch() -> None:
     office = await opened()
-    office.writer.script.extend(Refused(key, "again") for key in range(journal.MAX_REFUSALS))
+    office.writer.script.extend(Refused(key, "again") for key in range(lanes.MAX_REFUSALS))
     office.put(*(f"{key}a" for key in range(20)))
     await asyncio.sleep(1)
     refusals = [names for told, names in office.told if told == "refused"]
     assert [len(names) for names in refusals] == [1] * 7 + [13]
-    assert len(office.writer.batches) == journal.MAX_REFUSALS
+    assert len(office.writer.batches) == lanes.MAX_REFUSALS
     await office.end()
 
 
@@ -276,7 +277,7 @@ async def test_too_many_offenders_refuse_the_batch() -> None:
 async def test_offenders_however_many_take_no_table_with_them() -> None:
     """Who could make a table be read again could have its round voided."""
     office = await opened()
-    office.writer.script.extend(Refused(key, "again") for key in range(journal.MAX_REFUSALS))
+    office.writer.script.extend(Refused(key, "again") for key in range(lanes.MAX_REFUSALS))
     table = office.actors[50] = Actor(crash_kind({}, ()), 50, 0, BenchLane(), 0)
     office.put("50a", *(f"{key}a" for key in range(20)), "50b")
     await asyncio.sleep(1)
@@ -300,7 +301,7 @@ async def test_a_table_whose_own_rows_are_refused_is_given_back() -> None:
 @on_virtual_time
 async def test_a_passing_trouble_is_tried_again_with_the_same_batch() -> None:
     office = await opened()
-    office.writer.script.extend([Transient("busy")] * len(journal.RETRY_PAUSES_S))
+    office.writer.script.extend([Transient("busy")] * len(lanes.RETRY_PAUSES_S))
     office.put("1a", "2a")
     await asyncio.sleep(0.005)
     office.put("3a")
@@ -313,7 +314,7 @@ async def test_a_passing_trouble_is_tried_again_with_the_same_batch() -> None:
 @on_virtual_time
 async def test_a_trouble_that_does_not_pass_is_a_loss() -> None:
     office = await opened()
-    office.writer.script.extend([Transient("busy")] * (len(journal.RETRY_PAUSES_S) + 1))
+    office.writer.script.extend([Transient("busy")] * (len(lanes.RETRY_PAUSES_S) + 1))
     office.put("1a")
     await asyncio.sleep(0.005)
     office.put("2a")
@@ -330,9 +331,9 @@ async def test_no_answer_in_time_is_a_loss_whose_outcome_is_unknown() -> None:
     office.writer.script.append(asyncio.Event().wait)
     office.put("1a")
     # The time-out is counted in looks, so it may come one look early.
-    await asyncio.sleep(TIMEOUT_S - 2 * TIMEOUT_S / journal.LOOKS)
+    await asyncio.sleep(TIMEOUT_S - 2 * TIMEOUT_S / lanes.LOOKS)
     assert (office.told, office.lane.open) == ([], True)
-    await asyncio.sleep(2 * TIMEOUT_S / journal.LOOKS + 0.01)
+    await asyncio.sleep(2 * TIMEOUT_S / lanes.LOOKS + 0.01)
     assert office.told == [("lost", ["1a"])]
     assert office.writer.closed == ["terminated"]
     await office.end()
@@ -363,7 +364,7 @@ async def test_all_tries_together_have_the_time_of_one() -> None:
     office.writer.takes_s = 1.0
     office.writer.script.extend([Transient("locked")] * 4)
     office.put("1a")
-    await asyncio.sleep(TIMEOUT_S + TIMEOUT_S / journal.LOOKS)
+    await asyncio.sleep(TIMEOUT_S + TIMEOUT_S / lanes.LOOKS)
     assert office.told == [("lost", ["1a"])]
     assert office.writer.closed == ["terminated"]
     await office.end()
@@ -379,7 +380,7 @@ async def test_a_lost_connection_gives_everything_back_and_is_won_again() -> Non
     office.put("2a")
     await asyncio.sleep(0.02)
     assert (office.told, office.lane.open) == ([("lost", ["1a", "2a"])], False)
-    await asyncio.sleep(sum(journal.CONNECT_PAUSES_S[:3]))
+    await asyncio.sleep(sum(lanes.CONNECT_PAUSES_S[:3]))
     assert (office.tried, office.lane.open) == (5, True)
     office.put("3a")
     await asyncio.sleep(0.1)

@@ -12,8 +12,9 @@ from actors.decision import Decision
 from actors.runtime.actor import Actor
 from actors.runtime.ports import Lane as LanePort
 from actors.runtime.ports import Unreachable, Write
-from storage import journal
-from storage.journal import Journal, Lane, Lost, NotOurs, Posted, shards_of
+from storage import lane as lanes
+from storage.journal import Journal, shards_of
+from storage.lane import Lane, Lost, NotOurs, Posted
 from tests.simulation.loop import on_virtual_time
 from tests.support.bench import Answer, BenchLane, quiet
 from tests.support.counter import KIND
@@ -197,7 +198,7 @@ async def test_what_is_given_up_is_not_ours_though_it_is_locked() -> None:
 async def test_a_release_waits_for_what_is_queued_and_for_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(journal, "MAX_BATCH", 1)
+    monkeypatch.setattr(lanes, "MAX_BATCH", 1)
     yard = await opened()
     await yard.journal.claim(range(SHARDS))
     yard.put("1a", "2a", "1b", "2b", "2c")
@@ -317,7 +318,7 @@ async def test_an_errand_that_takes_too_long_ends_the_connection() -> None:
     yard = await opened()
     first = yard.writers[0]
     first.trouble.append(asyncio.Event().wait)
-    async with asyncio.timeout(TIMEOUT_S + 2 * TIMEOUT_S / journal.LOOKS):
+    async with asyncio.timeout(TIMEOUT_S + 2 * TIMEOUT_S / lanes.LOOKS):
         with pytest.raises(Unreachable):
             await yard.journal.claim([1])
     assert first.closed == ["terminated"]
@@ -379,7 +380,7 @@ async def test_a_lane_that_closes_fails_what_it_does_not_come_to() -> None:
 @on_virtual_time
 async def test_errands_are_bounded() -> None:
     yard = await opened()
-    claims = [yard.start(yard.journal.claim(())) for _ in range(journal.MAX_ERRANDS)]
+    claims = [yard.start(yard.journal.claim(())) for _ in range(lanes.MAX_ERRANDS)]
     await quiet()
     with pytest.raises(Unreachable):
         await yard.journal.claim([1])
