@@ -2,10 +2,19 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
@@ -36,6 +45,64 @@ async def test_it_works_over_tcp_too(redis_url: str) -> None:
         assert a.bus.post("b", b"hello")
         await settle(a, b)
         assert b.frames == [b"hello"]
+
+
+@asynccontextmanager
+async def behind_tls(path: str, folder: Path) -> AsyncIterator[tuple[int, Path]]:
+    """A port that speaks TLS in front of a Unix socket, and the certificate to trust."""
+    certificate = self_signed(folder)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while said := await reader.read(65_536):
+            writer.write(said)
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_redis, to_redis = await asyncio.open_unix_connection(path)
+        await asyncio.gather(pass_on(reader, to_redis), pass_on(from_redis, writer))
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0, ssl=context) as server:
+        yield server.sockets[0].getsockname()[1], certificate
+
+
+def self_signed(folder: Path) -> Path:
+    """A certificate of 127.0.0.1 that nobody has signed, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a Redis")])
+    now = datetime.now(UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(here, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "redis.pem"
+    plain = (Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(key.private_bytes(*plain) + made.public_bytes(Encoding.PEM))
+    return file
+
+
+async def test_tls_is_spoken_to_whom_it_trusts_alone(
+    private_redis: PrivateRedis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = private_redis.url.removeprefix("unix://")
+    async with behind_tls(path, tmp_path) as (port, certificate):
+        url = f"rediss://127.0.0.1:{port}"
+        async with two(f"{url}?ssl_ca_certs={certificate}") as (a, b):
+            assert a.bus.post("b", b"hello")
+            await settle(a, b)
+            assert b.frames == [b"hello"]
+        distrusting = RedisBus(url, "tried", "c")
+        member = Member("c", distrusting)
+        running = asyncio.create_task(distrusting.run())
+        await until(lambda: "certificate verify failed" in caplog.text)
+        distrusting.close()
+        await running
+        assert member.joins == 0
 
 
 async def test_what_one_turn_says_to_one_destination_is_one_message(
