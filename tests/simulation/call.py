@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from protocol.errors import Failure
+from tests.simulation.remote import typed
 
 if TYPE_CHECKING:
     from tests.simulation.process import Process
@@ -28,8 +29,10 @@ class Call:
         self.seq_before = world.books.seq(wallet_id)
         """The newest committed row when the command was sent."""
         self.sent_ms = world.now_ms()
+        loop = asyncio.get_running_loop()
+        self.sent_s = loop.time()
         self.outcome: Any = None
-        self.answered = asyncio.get_running_loop().create_future()
+        self.answered = loop.create_future()
 
     @property
     def origin(self) -> object:
@@ -42,8 +45,8 @@ class Call:
         return getattr(self.command, "request_id", None)
 
     def resolve(self, value: Any) -> None:
-        """The command was done."""
-        self._answer(value)
+        """The command was done, here or elsewhere."""
+        self._answer(typed(self.command, value))
 
     def reject(self, failure: Failure) -> None:
         """The command was refused, or nobody knows."""

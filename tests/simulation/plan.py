@@ -6,12 +6,19 @@ from random import Random
 from typing import Any, NamedTuple
 
 from actors.crash import turn
-from actors.runtime import hydration, node
+from actors.runtime import hydration, keeper, node, routes
 from actors.wallet import restrictions, state
-from storage import journal
+from storage import lane as lanes
 
 # Faults are drawn a few at a time: all of them at once would hide what one of them does alone.
 DISASTERS = ("kill", "restart", "rival", "sever", "end_backend", "outage")
+
+# What befalls clusters, beside that.
+CLUSTER_DISASTERS = (
+    *("kill", "restart", "join", "leave", "pause"),
+    *("sever", "end_backend", "outage", "cut_database"),
+    *("cut_redis", "cut_both", "break_bus", "redis_down", "redis_flush", "slow_bus"),
+)
 
 
 class Plan(NamedTuple):
@@ -83,10 +90,10 @@ def plan(seed: int) -> Plan:
             (restrictions, "MAX_CHANGES_A_DAY"): care.choice((2, 100)),
             (hydration, "BATCH"): rng.choice((1, 2, 256)),
             (hydration, "MAX_LOOKUPS"): rng.choice((1, 2, 256)),
-            (journal, "MAX_BATCH"): rng.choice((1, 2, 5, 2_000)),
-            (journal, "MAX_QUEUE"): rng.choice((3, 20, 20_000)),
+            (lanes, "MAX_BATCH"): rng.choice((1, 2, 5, 2_000)),
+            (lanes, "MAX_QUEUE"): rng.choice((3, 20, 20_000)),
             (turn, "ENDED_TOGETHER"): Random(f"slices {seed}").choice((1, 2, 200)),
-            (journal, "MAX_REFUSALS"): rng.choice((1, 2, 8)),
+            (lanes, "MAX_REFUSALS"): rng.choice((1, 2, 8)),
         },
         latency_s=rng.choice((0.0, 0.001, 0.02, 0.3)),
         transient=chance(0.3),
@@ -108,6 +115,50 @@ def plan(seed: int) -> Plan:
         leaps=care.random() < 0.5,
         disasters=disasters,
         disaster_every_s=rng.choice((0.3, 1.0, 4.0)),
+    )
+
+
+class ClusterPlan(NamedTuple):
+    """The constants of a world's cluster, beside its plan."""
+
+    members: int
+    """Processes at the beginning."""
+    most: int
+    """Processes at any time."""
+    delay_s: float
+    """The longest way to Redis, or from there."""
+    lock_fails: float
+    """How often taking or freeing locks goes wrong."""
+    lasts_s: float
+    """How long what passes may last: longer than a lease and a silence, or shorter."""
+    bursts: int
+    """Players that send many commands at once."""
+
+
+def cluster_plan(seed: int) -> tuple[Plan, ClusterPlan]:
+    """The world of `seed`, if it is a cluster's."""
+    rng = Random(f"cluster {seed}")
+    before = plan(seed)
+    members = rng.randint(2, 4)
+    bounds = {
+        **before.bounds,
+        (routes, "MAX_PARKED"): rng.choice((2, 10_000, 10_000)),
+        (routes, "MAX_ASKED"): rng.choice((2, 20_000, 20_000)),
+        (routes, "MAX_ORIGINS"): rng.choice((1, 1_024)),
+        (keeper, "MAX_ENDED"): rng.choice((1, 16)),
+        (keeper, "LINGER_S"): rng.choice((1, 60)),
+    }
+    return before._replace(
+        bounds=bounds,
+        disasters=tuple(name for name in CLUSTER_DISASTERS if rng.random() < 0.3),
+        disaster_every_s=rng.choice((0.5, 1.0, 4.0)),
+    ), ClusterPlan(
+        members=members,
+        most=members + 1,
+        delay_s=rng.choice((0.0, 0.001, 0.02, 0.2)),
+        lock_fails=rng.choice((0.0, 0.0, 0.02, 0.1)),
+        lasts_s=rng.choice((1.0, 4.0, 12.0)),
+        bursts=rng.randint(0, 2),
     )
 
 

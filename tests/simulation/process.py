@@ -17,7 +17,7 @@ from actors.limits import Limits
 from actors.mines.rules import mines_rules
 from actors.plinko.rules import PLINKO
 from actors.runtime.node import Node
-from actors.runtime.ports import Reply
+from actors.runtime.ports import Elsewhere, Reply
 from actors.runtime.post import Post
 from actors.wallet.rules import WALLET, wallet_kind
 from protocol.commands.dice import RollDice
@@ -26,11 +26,18 @@ from protocol.commands.plinko import DropPlinko
 from protocol.commands.rain import RainFell
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
 from server.tables import Tables
-from storage.journal import Journal, Lane, shards_of
+from storage.journal import Journal, shards_of
+from storage.lane import Connect, Lane, Listener
 from storage.stores import Stores
 from tests.simulation.call import Call
 from tests.simulation.tables import caller_of, handlers_of
-from tests.support.memory import MemoryConnector, MemoryOutbox, MemoryStore, MemoryTables
+from tests.support.memory import (
+    MemoryConnector,
+    MemoryOutbox,
+    MemoryStore,
+    MemoryTables,
+    Weather,
+)
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -69,6 +76,8 @@ class _Unheard:
 class Process:
     """Starts in its constructor; ends by `kill`, of which it knows nothing, or by `stop`."""
 
+    world: "World"
+
     def __init__(self, world: "World", number: int) -> None:
         self.world = world
         self.number = number
@@ -78,45 +87,86 @@ class Process:
         self._late: dict[Reply, asyncio.TimerHandle] = {}
         """Deliveries that are on their way, by who waits for them."""
         self._rng = Random(f"process {world.seed} {number}")
-        plan, storm = world.plan, world.storm
-        self.connector = MemoryConnector(world.database, storm)
-        self.lanes = [
-            Lane(
-                lane,
-                shards_of(lane, plan.lanes, SHARDS),
-                self.connector,
-                None,
-                COMMIT_TIMEOUT_S,
-                lambda _facts, _seconds: None,
-            )
-            for lane in range(plan.lanes)
-        ]
-        journal = Journal(self.lanes, SHARDS)
-        self.store = MemoryStore(world.database, storm)
-        self.outbox = MemoryOutbox(world.database, range(SHARDS), storm, world.now_ms)
-        self._post = Post(self.outbox)
+        self.weather = self._weather()
+        self.connector = self._connector()
+        self.lanes = [self._lane(number) for number in range(world.plan.lanes)]
+        self.journal = Journal(self.lanes, SHARDS)
+        self.store = MemoryStore(world.database, self.weather)
+        self.outbox = self._outbox()
+        self.tables = MemoryTables(world.database, self.weather, lambda table: world.chains[table])
+        self._post = Post(self._reached(self.outbox))
         self.kind = wallet_kind(GAMES)
         self.crash = crash_kind(world.tables, ())
-        self.tables = MemoryTables(world.database, storm, lambda table: world.chains[table])
-        self.node = Node(
+        self.node = self._node(self._elsewhere())
+        self._post.bind(self._deliver)
+        self.journal.bind(self._listener())
+        self._lane_tasks = [self._start(lane.run()) for lane in self.lanes]
+        self._crash = handlers_of(self.node, world.tables, world.database)
+        self._wake = Tables(self.node, world.tables).wake
+        self._jobs = [self._start(job) for job in self._all_jobs()]
+
+    # What a member of a cluster has otherwise.
+
+    def _weather(self) -> Weather:
+        """What happens between this process and the database."""
+        return self.world.storm
+
+    def _connector(self) -> MemoryConnector:
+        return MemoryConnector(self.world.database, self.weather)
+
+    def _outbox(self) -> MemoryOutbox:
+        world = self.world
+        return MemoryOutbox(world.database, lambda: self.journal.owned, self.weather, world.now_ms)
+
+    def _reached(self, thing: Any) -> Any:
+        """Something outside, as this process reaches it."""
+        return thing
+
+    def _elsewhere(self) -> Elsewhere | None:
+        """The way to actors that are not here."""
+        return None
+
+    def _listener(self) -> Listener:
+        """Who is told what became of writes."""
+        return self.node
+
+    def _all_jobs(self) -> list[Coroutine[Any, Any, None]]:
+        """What goes on beside the lanes."""
+        return [self._sweep(), self._behind(), self._keep_tables()]
+
+    def _lane(self, lane: int, *, moving: bool = False) -> Lane:
+        plan = self.world.plan
+        return Lane(
+            lane,
+            shards_of(lane, plan.lanes, SHARDS),
+            self._connect,
+            None,
+            COMMIT_TIMEOUT_S,
+            lambda _facts, _seconds: None,
+            moving=moving,
+        )
+
+    @property
+    def _connect(self) -> Connect:
+        """How a lane gets its connection."""
+        return self.connector
+
+    def _node(self, elsewhere: Elsewhere | None) -> Node:
+        world = self.world
+        stores = {WALLET: self._reached(self.store), CRASH: self._reached(self.tables)}
+        return Node(
             [self.kind, self.crash],
-            journal,
-            Stores({WALLET: self.store, CRASH: self.tables}),
+            self.journal,
+            Stores(stores),
             self._post,
             self,
             world.now_ms,
             self._entropy,
             # Tables are live all the time, and the others come and go beside them.
-            max_live=plan.max_live + len(world.tables),
+            max_live=world.plan.max_live + len(world.tables),
             hydrate_timeout_s=HYDRATE_TIMEOUT_S,
+            elsewhere=elsewhere,
         )
-        self._post.bind(self._deliver)
-        journal.bind(self.node)
-        self._lane_tasks = [self._start(lane.run()) for lane in self.lanes]
-        self._crash = handlers_of(self.node, world.tables, world.database)
-        self._wake = Tables(self.node, world.tables).wake
-        jobs = (self._sweep(), self._behind(), self._keep_tables())
-        self._jobs = [self._start(job) for job in jobs]
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.get_running_loop().create_task(work)
@@ -134,18 +184,38 @@ class Process:
         holder = self.world.database.locks.get(shard_of(key, kind))
         return any(writer.backend is holder for writer in self.connector.writers.values())
 
+    def fresh_from(self, call: Call) -> int:
+        """The oldest row that an answer may rest on: any, if the shards are lost unnoticed.
+
+        A process learns late that its backend has ended. Until then it may read what was true; it
+        cannot write.
+        """
+        return call.seq_before if self.owns(call.wallet_id) else 0
+
+    def knows_until(self, call: Call) -> int:
+        """The newest row of a call's wallet that whoever refuses the call has to know."""
+        return self.world.books.seq(call.wallet_id) if self.owns(call.wallet_id) else 0
+
+    def follows(self, call: Call, table: int) -> bool:
+        """Whether a table that answers this call knows all that is committed of it."""
+        del call
+        return self.owns(table, CRASH)
+
     def send(self, wallet_id: int, command: Any) -> Call:
         """Send a command as a client does."""
         call = Call(self.world, self, wallet_id, command, self.world.next_call())
         self.world.note(f"send {call.number} to {self.number}/{wallet_id}: {command}")
         self.calls.append(call)
         self.world.answers.sent(call)
-        handler = self._crash.get(type(command))
-        if handler is None:
-            self.node.send(WALLET, wallet_id, command, call)
-        else:
-            handler(caller_of(wallet_id), command, call)
+        self._take(call)
         return call
+
+    def _take(self, call: Call) -> None:
+        handler = self._crash.get(type(call.command))
+        if handler is None:
+            self.node.send(WALLET, call.wallet_id, call.command, call)
+        else:
+            handler(caller_of(call.wallet_id), call.command, call)
 
     def publish(self, push: Announcement, _origin: object | None) -> None:
         """Check what the rooms are told: wallets tell states, tables what happened."""
@@ -222,6 +292,11 @@ class Process:
         """End as a drained process does: what was accepted is committed and answered."""
         self.stopping = True
         self.node.drain()
+        await self._finish()
+        await self._end()
+
+    async def _finish(self) -> None:
+        """Commit what was accepted, and stop whatever goes on."""
         for lane in self.lanes:
             lane.close()
         await asyncio.gather(*self._lane_tasks)
@@ -232,6 +307,9 @@ class Process:
         for task in self._jobs:
             task.cancel()
         self.node.close()
+
+    async def _end(self) -> None:
+        """Look whether everybody was answered, and be gone."""
         if not self.dead:
             self.check_answered()
             await self.store.flush_snapshots()

@@ -139,7 +139,7 @@ class TableAnswers:
             return None if said in paid else "no row says so"
         table, number = map(int, command.round_id.split("-"))
         current = self._rounds.rounds[table].get(number)
-        if current is None or not call.process.owns(table, "crash"):
+        if current is None or not call.process.follows(call, table):
             return None
         could = current.ended is None and call.wallet_id in current.open
         started = current.started_ms is not None
@@ -152,7 +152,7 @@ class TableAnswers:
         if row is None or row.step is None or content(call.command) != content_of(row):
             return None
         hold = (row.wallet_id, row.seq)
-        if hold not in self._rounds.joined or not call.process.owns(call.wallet_id):
+        if hold not in self._rounds.joined or row.seq > call.process.knows_until(call):
             return None
         return f"refused, but it was taken: {self._rounds.joined[hold]}"
 

@@ -1,4 +1,4 @@
-"""A number of worlds in every test run; `python -m tests.simulation` runs as many as you like."""
+"""Worlds of processes alone, in every test run; `python -m tests.simulation` runs many more."""
 
 from collections import Counter
 

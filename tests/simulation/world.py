@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -13,13 +13,13 @@ from actors.crash.facts import RoundEntry
 from actors.crash.rules import CRASH
 from actors.wallet.commands import Adjust
 from protocol.errors import Failure
-from storage.journal import Posted
+from storage.lane import Posted
 from tests.simulation.answers import Answers
 from tests.simulation.books import Books
 from tests.simulation.call import BrokenReply
 from tests.simulation.client import OPERATOR, Client
 from tests.simulation.loop import run_virtually
-from tests.simulation.plan import bounds_of, plan
+from tests.simulation.plan import Plan, bounds_of, plan
 from tests.simulation.process import Process, shard_of
 from tests.simulation.rounds import Rounds
 from tests.simulation.storm import Storm
@@ -47,16 +47,22 @@ class Result(NamedTuple):
     trace: Sequence[str]
     digest: str
     counts: Counter[str]
+    is_cluster: bool = False
 
 
 class World:
-    """Everything that exists, and the first thing that was found wrong."""
+    """Everything that exists, and the first thing that was found wrong.
+
+    In this one, processes compete: each owns everything, or stands by.
+    """
+
+    is_cluster = False
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.plan = plan(seed)
+        self.plan = self._plan()
         self.storm = Storm(self.plan, Random(f"storm {seed}"))
-        self.database = MemoryDatabase()
+        self.database = self._database()
         self.database.committed = self._committed
         self.database.deleted = self._deleted
         self.tables = tables_of(seed)
@@ -78,6 +84,28 @@ class World:
         self._leapt_ms = 0
         self._loop = asyncio.get_running_loop()
         self._found: asyncio.Future[None] = self._loop.create_future()
+
+    # What a cluster's world has otherwise.
+
+    def _plan(self) -> Plan:
+        return plan(self.seed)
+
+    def _database(self) -> MemoryDatabase:
+        return MemoryDatabase()
+
+    def _process(self, number: int) -> Process:
+        return Process(self, number)
+
+    def begin(self) -> None:
+        """Start the first processes."""
+        self.start()
+
+    def _players(self) -> list[Client]:
+        return [
+            Client(self, wallet_id, hand)
+            for wallet_id in self.wallets[:-1]
+            for hand in range(self.plan.hands)
+        ]
 
     def now_ms(self) -> int:
         """The time on every clock of this world."""
@@ -108,7 +136,7 @@ class World:
     def start(self) -> Process:
         """Start another process on the same database."""
         self.counts["processes"] += 1
-        process = Process(self, self.counts["processes"])
+        process = self._process(self.counts["processes"])
         self.note(f"process {process.number} starts")
         self.processes.append(process)
         return process
@@ -144,12 +172,8 @@ class World:
         life.cancel()
 
     async def _live(self) -> None:
-        self.start()
-        clients = [
-            self._loop.create_task(Client(self, wallet_id, hand).play())
-            for wallet_id in self.wallets[:-1]
-            for hand in range(self.plan.hands)
-        ]
+        self.begin()
+        clients = [self._loop.create_task(player.play()) for player in self._players()]
         chaos = self._loop.create_task(self._chaos())
         leaps = self._loop.create_task(self._leap())
         await asyncio.wait(clients, timeout=STORM_S)
@@ -283,13 +307,13 @@ class _Logs(logging.Handler):
             self._world.fail(f"{record.name} logged: {record.getMessage()} {cause!r}")
 
 
-def run(seed: int) -> Result:
+def run(seed: int, make: Callable[[int], World] = World) -> Result:
     """Run the world of `seed`."""
-    return run_virtually(_run(seed))
+    return run_virtually(_run(seed, make))
 
 
-async def _run(seed: int) -> Result:
-    world = World(seed)
+async def _run(seed: int, make: Callable[[int], World]) -> Result:
+    world = make(seed)
     asyncio.get_running_loop().set_exception_handler(
         lambda _loop, context: world.fail(f"the loop caught: {context}")
     )
@@ -301,4 +325,5 @@ async def _run(seed: int) -> Result:
             await world.run()
     finally:
         root.removeHandler(logs)
-    return Result(seed, world.finding, tuple(world.trace), world.digest, world.counts)
+    trace = tuple(world.trace)
+    return Result(seed, world.finding, trace, world.digest, world.counts, world.is_cluster)
