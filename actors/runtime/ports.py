@@ -154,7 +154,7 @@ class Ears(Protocol):
 
 
 class Bus(Protocol):
-    """Frames between members: in order from one to another, at most once, never stored."""
+    """Frames between members, at most once, never stored: in order from one to one destination."""
 
     @property
     def connected(self) -> bool:
