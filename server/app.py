@@ -321,6 +321,18 @@ class Pitboss:
 
     async def start(self) -> int:
         """Own the shards, listen, and return the port."""
+        # Its pages take a second to make on a busy machine: whoever owns shards must not be busy.
+        runner = self._runner = web.AppRunner(
+            self._web_app(),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=SHUTDOWN_S,
+            keepalive_timeout=KEEPALIVE_S,
+            auto_decompress=False,
+            # A poll that its client gives up ends the session, which the client knows has ended.
+            handler_cancellation=True,
+        )
+        await runner.setup()
         if self.cluster is None:
             await self._own_everything()
         await self.switches.refresh()
@@ -334,20 +346,8 @@ class Pitboss:
             host, port = self.settings.cluster_host, self.settings.cluster_port
             await self.cluster.start(await self._inner.start(host, port) if self._inner else "")
         self._start_jobs()
-        self._runner = web.AppRunner(
-            self._web_app(),
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=SHUTDOWN_S,
-            keepalive_timeout=KEEPALIVE_S,
-            auto_decompress=False,
-            # A poll that its client gives up ends the session, which the client knows has ended.
-            handler_cancellation=True,
-        )
-        await self._runner.setup()
-        server = self._runner.server
-        assert server is not None
-        self._listener = Listener(self.sockets.engine, server)
+        assert runner.server is not None
+        self._listener = Listener(self.sockets.engine, runner.server)
         return await self._listener.listen(
             self.settings.host, self.settings.port, shared=self.shares_port
         )
