@@ -98,7 +98,8 @@ class Moves:
         await act()
         after = await self._nodes.placed()
         await self._all_answered(time.perf_counter())
-        moved, stayed = [], []
+        moved: list[tuple[float, float]] = []
+        stayed: list[tuple[float, float]] = []
         for player in self._players:
             shard = shard_of(player.player.user_id)
             silence = self._moments.silence(player, began_s)

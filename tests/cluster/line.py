@@ -52,7 +52,8 @@ class Line:
         """The answer to a command. Raises what is in _TROUBLE."""
         self._sent += 1
         number = self._sent
-        answer = self._waiting[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Fields] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self._socket.send_str(f"42{number}{json.dumps([name, fields])}")
