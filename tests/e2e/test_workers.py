@@ -1,8 +1,10 @@
 """`pitboss serve --workers 2`: one port, one floor, and workers that are replaced when they die."""
 
 import asyncio
+import json
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing, suppress
 from pathlib import Path
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.slow
 # Far more than anything takes; only a hang reaches it.
 LIMIT_S: Final = 60
 SHARDS: Final = 64
+ROOT: Final = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -74,6 +77,20 @@ async def whole(server: PitbossProcess) -> dict[str, Member]:
                 await asyncio.sleep(0.05)
     finally:
         await registry.close()
+
+
+async def status(server: PitbossProcess) -> Fields:
+    """What `pitboss cluster status` shows, which finds the embedded engines by the data folder."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "server", "cluster", "status", "--json"),
+        cwd=ROOT,
+        env={**os.environ, "PITBOSS_DATA_DIR": str(data(server))},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    seen: Fields = json.loads(output)
+    assert process.returncode == (0 if seen["healthy"] else 1)
+    return seen
 
 
 async def guest(http: aiohttp.ClientSession, server: PitbossProcess) -> str:
@@ -133,6 +150,9 @@ async def test_workers_share_a_port_and_one_floor(workers: PitbossProcess) -> No
             while sum(one.connections for one in members.values()) < 16:
                 members = await whole(workers)
         assert all(one.connections for one in members.values())
+    seen = await status(workers)
+    assert seen["problems"] == []
+    assert {node["id"] for node in seen["nodes"]} == {one.id for one in members.values()}
 
 
 async def test_redis_that_dies_is_revived_and_the_end_leaves_nothing_behind(
