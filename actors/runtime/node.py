@@ -114,6 +114,20 @@ class Node:
 
         Never raises: a refusal, temporary ones included, goes to `reply` too.
         """
+        waiting = self._elsewhere.waiting
+        if waiting and not self._draining:
+            shard = self._placement.shard_of(kind, key)
+            if shard in waiting:
+                # Ours by now or not: those that were sent earlier come first.
+                self._elsewhere.send(shard, kind, key, command, reply)
+                return
+        self.take(kind, key, command, reply)
+
+    def take(self, kind: str, key: int, command: Any, reply: Reply) -> None:
+        """Like `send`, for a command that comes from elsewhere, or of itself: nothing is before it.
+
+        Never raises.
+        """
         if self._draining:
             reject(reply, Failure(DRAINING))
             return
@@ -474,7 +488,7 @@ class Node:
 
     def _ring(self, actor: Actor) -> None:
         if not actor.gone:
-            self.send(actor.kind.name, actor.key, Alarm(), _Rung(self, actor))
+            self.take(actor.kind.name, actor.key, Alarm(), _Rung(self, actor))
 
     def ring_again(self, actor: Actor) -> None:
         """An alarm could not be taken now: set it once more, unless the actor has a newer wish."""

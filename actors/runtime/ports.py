@@ -78,6 +78,10 @@ class Placement(Protocol):
 class Elsewhere(Protocol):
     """The way to actors whose shard is not ours."""
 
+    @property
+    def waiting(self) -> Collection[int]:
+        """Shards with commands under way, or waiting for a way. Later ones have to go behind."""
+
     def send(self, shard: int, kind: str, key: int, command: Any, reply: Reply) -> None:
         """Take a command to its actor's owner. Never raises: a refusal goes to `reply` too."""
 
@@ -185,6 +189,8 @@ class Unreachable(Exception):  # noqa: N818 - named for what it is
 
 class Nowhere:
     """The way elsewhere of a process that is alone: there is none."""
+
+    waiting: Final = frozenset[int]()
 
     def send(self, shard: int, kind: str, key: int, command: Any, reply: Reply) -> None:
         """Refuse the command for now: the shard's lane has to be won first."""

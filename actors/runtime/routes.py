@@ -109,6 +109,8 @@ class Routes:
         # In the order in which they began to wait.
         self._parking: dict[_Route, None] = {}
         self.parked = 0
+        self.waiting: set[int] = set()
+        """Shards with commands of this member under way to their owner, or parked."""
         self.outcomes: Counter[str] = Counter()
         """How commands to other nodes ended."""
         self.served = 0
@@ -186,6 +188,9 @@ class Routes:
         parked = route.parked
         while parked:
             if route.owner == self._me and self._placement.owns(route.shard):
+                if route.asked:
+                    # A former owner passes these on to us, and they come first.
+                    return
                 waiting = self._unpark(route)
                 self._local(waiting.kind, waiting.key, waiting.command, waiting.reply)
             elif self._passable(route):
@@ -225,6 +230,7 @@ class Routes:
             return
         self.parked += 1
         route.parked.append(waiting)
+        self.waiting.add(route.shard)
         self._parking[route] = None
         if self._look is None:
             self._look = asyncio.get_running_loop().call_later(PARK_LOOK_S, self._look_through)
@@ -234,6 +240,8 @@ class Routes:
         waiting = route.parked.popleft()
         if not route.parked:
             self._parking.pop(route, None)
+            if not route.asked:
+                self.waiting.discard(route.shard)
         return waiting
 
     def _look_through(self) -> None:
@@ -267,6 +275,7 @@ class Routes:
             return
         loop = asyncio.get_running_loop()
         route.asked += 1
+        self.waiting.add(route.shard)
         route.via = owner
         self._asked[self._number] = _Asked(route, reply, loop.time() + ANSWER_S)
         if self._timer is None:
@@ -294,7 +303,10 @@ class Routes:
         """An ask that waits no more; None if it does not any more already."""
         asked = self._asked.pop(number, None)
         if asked is not None:
-            asked.route.asked -= 1
+            route = asked.route
+            route.asked -= 1
+            if not route.asked and not route.parked:
+                self.waiting.discard(route.shard)
         return asked
 
     def _heard_answer(self, _sender: str, body: msgspec.Raw) -> None:

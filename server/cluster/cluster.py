@@ -104,7 +104,7 @@ class Cluster:
         company: Company,
     ) -> None:
         """Say whose cluster this is, what it carries, and who is told of shards and of members."""
-        self.routes.bind(node.send, node.kinds, (Join,))
+        self.routes.bind(node.take, node.kinds, (Join,))
         self.keeper = Keeper(
             self._me,
             self.membership,

@@ -162,7 +162,7 @@ class ClusterMember(Process):
 
     def _keeper(self) -> Keeper:
         cluster = self.cluster
-        self.routes.bind(self.node.send, self.node.kinds, (Join,))
+        self.routes.bind(self.node.take, self.node.kinds, (Join,))
         name = f"process {self.number}"
         return Keeper(
             Member(id=self.id, name=name, started_at_ms=cluster.now_ms()),
