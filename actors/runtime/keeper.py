@@ -345,7 +345,14 @@ class Keeper:
 
 
 async def _wait(event: asyncio.Event, limit_s: float) -> None:
-    """Until the event is set, or the time is up."""
+    """Until the event is set, or the time is up.
+
+    Raises CancelledError if the task was cancelled before: `asyncio.wait_for` of Python 3.11, which
+    clients of Redis and PostgreSQL use, may keep that to itself, and the loop would never end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
     if event.is_set():
         return
     try:

@@ -9,7 +9,7 @@ from actors.runtime.exchange import Exchange
 from actors.runtime.keeper import LINGER_S, Keeper, Load
 from actors.runtime.membership import EXPIRES_MS, SILENT_S, Member, Membership
 from actors.runtime.node import Node
-from actors.runtime.ports import Holder, Placement, Unreachable
+from actors.runtime.ports import Holder, Placement, Registry, Unreachable
 from actors.runtime.routes import Routes
 from tests.simulation.loop import on_virtual_time
 from tests.support.memory_bus import MemoryBus, MemoryHub
@@ -332,3 +332,26 @@ async def test_a_node_that_is_alone_on_the_database_is_never_ended() -> None:
     first = await house.join("a")
     await asyncio.sleep(60)
     assert (first.owned, house.ended) == (set(), [])
+
+
+class Deaf:
+    """A registry whose client keeps a cancellation to itself."""
+
+    async def announce(self, mine: Member) -> list[Member]:
+        try:
+            await asyncio.sleep(0.05)
+        except asyncio.CancelledError:
+            return [mine]
+        return [mine]
+
+
+@on_virtual_time
+async def test_a_member_ends_also_when_a_cancellation_was_swallowed() -> None:
+    desk = await House().join("a")
+    desk.keeper._registry = cast(Registry, Deaf())
+    desk.keeper.rouse()
+    await asyncio.sleep(0.01)
+    keeping = desk.tasks[1]
+    keeping.cancel()
+    done, _ = await asyncio.wait([keeping], timeout=A_WHILE_S)
+    assert done
