@@ -34,6 +34,8 @@ class Slot:
         """The process in it takes players, and was not asked to end."""
         self.ending = False
         """The process in it was asked to end, or the place is closed."""
+        self.killed = False
+        """A process in it did not end by itself when it was asked to."""
         self._start = start
         self._on_ready = on_ready
         self._grace_s = grace_s
@@ -74,6 +76,7 @@ class Slot:
     def kill(self) -> None:
         """End the process in it at once."""
         if self._process is not None:
+            self.killed = True
             with suppress(ProcessLookupError):  # it has just ended
                 self._process.kill()
 

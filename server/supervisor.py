@@ -109,7 +109,8 @@ class Supervisor:
         cutting = asyncio.create_task(self._cut_when_asked())
         await asyncio.gather(*keeping)
         cutting.cancel()
-        return EXIT_CUT_OFF if self._failed or self._orders.cut.is_set() else 0
+        killed = any(slot.killed for slot in self.slots)
+        return EXIT_CUT_OFF if self._failed or killed else 0
 
     def _one_is_ready(self, slot: Slot, ready: Ready) -> None:
         log.info("worker %d is ready", slot.number)

@@ -223,7 +223,7 @@ async def test_who_does_not_heed_is_killed_in_the_end() -> None:
         await workers.all_ready()
         workers.orders.end()
         async with asyncio.timeout(LIMIT_S):
-            await running
+            assert await running == EXIT_CUT_OFF
         assert workers.processes[1].returncode == -9
 
 
