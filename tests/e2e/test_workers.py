@@ -137,6 +137,10 @@ async def history(http: aiohttp.ClientSession, server: PitbossProcess, token: st
 async def test_workers_share_a_port_and_one_floor(workers: PitbossProcess) -> None:
     members = await whole(workers)
     assert len(processes(workers)) == 2
+    # Members own shards a moment before they listen.
+    async with asyncio.timeout(LIMIT_S):
+        while not all(f"worker {number} is ready" in workers.log() for number in (1, 2)):
+            await asyncio.sleep(0.01)
     async with playing(workers.url, workers.token) as client:
         assert (await client.call("dice:roll", bet(), timeout=LIMIT_S))["success"]
     # Each connection goes to either, so that both get some of many.
