@@ -43,7 +43,8 @@ async def calm(connection: asyncpg.Connection) -> None:
 
 async def check(connection: asyncpg.Connection, dsn: str, players: Sequence[Player]) -> None:
     """No promise is lost, nothing was done twice, and the audit finds nothing."""
-    assert [refusal for player in players for refusal in player.refused] == []
+    refused = [refusal for player in players for refusal in player.refused]
+    assert not refused, f"refused for good, with nothing wrong: {refused}"
     paid = {row["bet_id"]: row for row in await connection.fetch(_CASHED_OUT)}
     for player in players:
         rows = await connection.fetch(_ENTRIES, player.user_id)
@@ -59,7 +60,7 @@ async def check(connection: asyncpg.Connection, dsn: str, players: Sequence[Play
         for told in player.cashed_out:
             assert _is_paid(told, paid.get(told["bet_id"])), told
     report = await audit(dsn, Vault(base64.b64decode(SETTINGS["PITBOSS_SEED_ENCRYPTION_KEY"])))
-    assert report.findings == []
+    assert not report.findings, report.findings
     assert report.messages_waiting == 0
     assert report.transfers > 0
     assert report.rounds > 0

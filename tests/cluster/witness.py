@@ -67,8 +67,10 @@ async def install(dsn: str) -> None:
 async def check(connection: asyncpg.Connection) -> None:
     """Every row was seen, and written by a connection that had the lock of its shard."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        assert await connection.fetchval(_UNSEEN) == 0
-        assert await connection.fetch(_UNLOCKED) == []
+        unseen = await connection.fetchval(_UNSEEN)
+        assert unseen == 0, f"{unseen} rows were not seen"
+        unlocked = await connection.fetch(_UNLOCKED)
+        assert not unlocked, f"written without the lock of their shard: {unlocked}"
 
 
 async def written_by(
