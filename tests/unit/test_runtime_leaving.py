@@ -12,6 +12,7 @@ class Way:
 
     def __init__(self) -> None:
         self.taken: list[tuple[int, int, Any]] = []
+        self.waiting: set[int] = set()
 
     def send(self, shard: int, _kind: str, key: int, command: Any, _reply: Reply) -> None:
         self.taken.append((shard, key, command))
@@ -38,6 +39,17 @@ async def test_what_was_decided_is_answered_after_its_commit_and_kept() -> None:
     assert way.taken == [(0, 2, Add(number(3)))]
     assert list(bench.node.left(actors)) == []
     assert bench.store.snapshots == {2: (2, b"2 2 1 2")}
+
+
+async def test_a_command_goes_behind_those_on_their_way_though_the_shard_is_ours_by_now() -> None:
+    bench = Bench()
+    await bench.ask(2, Add(number(1)))
+    way = bench.node._elsewhere = Way()
+    way.waiting.add(0)
+    late = bench.send(2, Add(number(2)))
+    assert (late.given, way.taken) == ([], [(0, 2, Add(number(2)))])
+    way.waiting.clear()
+    assert await bench.ask(2, Add(number(3))) == 2
 
 
 async def test_what_is_not_committed_is_not_kept() -> None:
