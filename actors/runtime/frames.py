@@ -10,10 +10,15 @@ from protocol.errors import ERRORS, INTERNAL, Failure
 
 
 class Ask(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A command for an actor elsewhere. `hops` counts the nodes that have passed it on."""
+    """A command for an actor elsewhere.
+
+    `hops` counts the nodes that have passed it on without having owned its shard; `expires_ms` is
+    when nobody waits for it any more.
+    """
 
     id: int
     hops: int
+    expires_ms: int
     shard: int
     kind: str
     key: int

@@ -6,8 +6,8 @@ Two loops: one announces and looks, and must never wait for the other, which mov
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection
-from typing import Final, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 # How often shards are tried again that should be ours and are another's still. A planned hand-over
 # says so, and need not wait for it.
 CLAIM_S: Final = 0.1
+# How often it is asked who holds a lock that should be ours: it takes seconds until that matters.
+HOLDERS_S: Final = 0.5
+# How long a member that lost shards without sight of Redis leaves them to those who can see it.
+BLIND_S: Final = 2.0
 # How often a lane is asked whether its connection lives, when there is nothing to claim.
 PING_S: Final = 0.5
 # How long a lane may be without its connection before that is announced: it mostly wins it back at
@@ -98,6 +102,11 @@ class Keeper:
         self._able_s = float("-inf")
         # What others were last told to look at: whether this member drains, and whether it is able.
         self._shown = (False, False)
+        # Shards that were lost without sight of Redis, and since when.
+        self._lost: frozenset[int] = frozenset()
+        self._lost_s = 0.0
+        # When the holders of locks were last asked for.
+        self._asked_s = float("-inf")
         self._reachable = True
         self._warned: set[str] = set()
         # Until when shards may linger that should be another's, and how long they are granted.
@@ -195,11 +204,21 @@ class Keeper:
         for member in before - self.membership.members.keys() - {self._me.id}:
             log.warning("member %s is not seen any more", member)
             self._routes.gone(member)
-            self._gone(member)
+            self._tell(self._gone, member)
+        self._routes.keep(self.membership.members.keys() | {self._me.id})
+        self._warned &= self.membership.members.keys()
         for one in seen:
             if one.id != self._me.id:
                 self._take_in(one, new=one.id not in before)
         self._place.set()
+
+    @staticmethod
+    def _tell(who: Callable[[Any], None], what: Any) -> None:
+        """Tell somebody who minds. Their faults must keep no shard where it should not be."""
+        try:
+            who(what)
+        except Exception:
+            log.exception("a change of members or shards could not be taken in")
 
     def _take_in(self, one: Member, *, new: bool) -> None:
         if new:
@@ -237,7 +256,10 @@ class Keeper:
             leaving -= self._lingering(leaving)
             if leaving:
                 await self._hand_over(leaving)
-            self._last_wanted = frozenset(self.membership.wanted())
+            # While nobody can own anything, as without PostgreSQL, what was ours stays wanted.
+            if self.membership.eligible():
+                self._last_wanted = frozenset(self.membership.wanted())
+            self._lost = frozenset()
         missing = self._last_wanted - owned
         if missing:
             await self._claim(missing)
@@ -255,28 +277,52 @@ class Keeper:
     async def _hand_over(self, leaving: set[int]) -> None:
         """Take no more commands for shards, commit what was decided, and free their locks."""
         self._shards.give_up(leaving)
-        actors = self._node.leave(leaving)
-        self._note_changes()
-        self._leaving(leaving)
         try:
-            await self._shards.release(leaving)
+            actors = self._node.leave(leaving)
+            self._note_changes()
+            self._tell(self._leaving, leaving)
         finally:
-            self.counts["handed_over"] += len(leaving)
-            # Whoever tried too early tries again by this.
-            self._say_owned()
+            # Whatever went wrong: nobody would ever free a lock of a shard that is no more ours.
+            try:
+                await self._shards.release(leaving)
+            finally:
+                # Whoever tried too early tries again by this.
+                self._say_owned()
+        self.counts["handed_over"] += len(leaving)
         for _few in self._node.left(actors):
             await asyncio.sleep(0)
 
     async def _claim(self, missing: frozenset[int]) -> None:
+        sighted = self.membership.sighted
+        if not sighted and not self._may_claim_blindly(missing):
+            await self._ping()
+            return
         won = await self._shards.claim(missing)
         self._note_changes()
         stuck = missing - won
-        if stuck and self.membership.sighted:
-            await self._end_silent(stuck)
-
-    async def _end_silent(self, stuck: Collection[int]) -> None:
-        """End the connections of members that hold locks and have been silent for too long."""
+        now_s = asyncio.get_running_loop().time()
+        if not stuck or now_s - self._asked_s < HOLDERS_S:
+            return
+        self._asked_s = now_s
         holders = await self._locks.holders(stuck)
+        if sighted:
+            await self._end_silent(holders)
+        else:
+            # Who has won them can see Redis. Without, what is another's is not ours any more.
+            self._last_wanted -= holders.keys()
+
+    def _may_claim_blindly(self, missing: frozenset[int]) -> bool:
+        """Whether shards may be won back that were lost without sight of Redis.
+
+        Whoever can see it comes first, as it may be us alone that cannot.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if not missing <= self._lost:
+            self._lost, self._lost_s = missing, now_s
+        return now_s - self._lost_s >= BLIND_S
+
+    async def _end_silent(self, holders: Mapping[int, Holder]) -> None:
+        """End the connections of members that hold locks and have been silent for too long."""
         silent: dict[Holder, None] = {}
         for shard, holder in holders.items():
             # Whoever is alone on this database, without Redis, was never heard and is not silent.
@@ -312,7 +358,7 @@ class Keeper:
         if gained:
             self.counts["claimed"] += len(gained)
             log.info("claimed %d shards", len(gained))
-            self._claimed(gained)
+            self._tell(self._claimed, gained)
 
     def _say_owned(self) -> None:
         self._exchange.say_all("owners", Owned(self._revision, bits_of(self._owned)))

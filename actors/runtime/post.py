@@ -8,7 +8,7 @@ from uuid import UUID
 from actors.decision import Message
 from actors.runtime.answer import reject, resolve
 from actors.runtime.ports import Outbox, Reply
-from protocol.errors import OVERLOADED, Failure
+from protocol.errors import STORAGE_UNAVAILABLE, Failure
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ class Post:
         """Hand `message` to its actor, unless it is on its way already.
 
         `reply` is who waits for that actor's answer. Where the message has to wait in the outbox
-        they are told to ask again.
+        they are told that the outcome is unknown: it is committed that it will arrive.
         """
         if message.id in self._under_way or len(self._under_way) >= MAX_UNDER_WAY:
             if reply is not None:
-                reject(reply, Failure(OVERLOADED, retry_after_ms=1_000))
+                reject(reply, Failure(STORAGE_UNAVAILABLE))
             return
         assert self._send is not None, "the post is bound before the first delivery"
         self._under_way.add(message.id)
@@ -90,4 +90,6 @@ class _Delivery:
     def reject(self, failure: Failure) -> None:
         self.post.kept(self.message, failure)
         if self._reply is not None:
-            reject(self._reply, failure)
+            # Nothing was done, says a passing refusal: not yet, as the message stays on its way.
+            known = not failure.kind.temporary
+            reject(self._reply, failure if known else Failure(STORAGE_UNAVAILABLE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -36,6 +37,10 @@ MAX_PARKED: Final = 10_000
 # How long an answer may take, a commit's time-out and what waits before it included. Longer:
 # `unreachable`.
 ANSWER_S: Final = 2.0
+# How long after that a command may still be done, by the clock of whoever reads it: clocks differ a
+# little. One that a node finds later, which stood still meanwhile, is dropped: its caller was told
+# that nobody knows, and may have been answered otherwise elsewhere since.
+SLACK_MS: Final = 1_000
 # Commands under way to other nodes. More: `overloaded`; the owners would not keep up either.
 MAX_ASKED: Final = 20_000
 # Nodes that pass a command on: its shard may move while it travels, and rarely more than once.
@@ -67,6 +72,8 @@ class _Parked(NamedTuple):
     command: Any
     reply: Reply
     hops: int
+    expires_ms: int | None
+    """When nobody waits for it any more; None: it has not been sent yet."""
     until_s: float
 
 
@@ -96,8 +103,15 @@ class _Route:
 class Routes:
     """The way elsewhere: of one member, to all shards. Lives on one event loop, without locks."""
 
-    def __init__(self, exchange: Exchange, placement: Placement, shards: int) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        placement: Placement,
+        shards: int,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._me = exchange.me
+        self._clock_ms = clock_ms
         self._exchange = exchange
         self._placement = placement
         self._routes = [_Route(shard) for shard in range(shards)]
@@ -115,6 +129,8 @@ class Routes:
         """How commands to other nodes ended."""
         self.served = 0
         """Commands that were taken for other nodes."""
+        self.expired = 0
+        """Commands of other nodes that came when nobody waited for them any more."""
         self._timer: asyncio.TimerHandle | None = None
         self._look: asyncio.TimerHandle | None = None
         exchange.listen("ask", self._heard_ask)
@@ -134,6 +150,11 @@ class Routes:
     def asked(self) -> int:
         """How many commands are under way to other nodes."""
         return len(self._asked)
+
+    def keep(self, members: Collection[str]) -> None:
+        """Forget what all other members said last."""
+        for member in self._revisions.keys() - members:
+            del self._revisions[member]
 
     def owner_of(self, shard: int) -> str | None:
         """Who owns a shard, as far as is known here."""
@@ -186,8 +207,11 @@ class Routes:
     def _flush(self, route: _Route) -> None:
         """Send what is parked, in order, as far as there is a way."""
         parked = route.parked
+        now_s = asyncio.get_running_loop().time()
         while parked:
-            if route.owner == self._me and self._placement.owns(route.shard):
+            if parked[0].until_s <= now_s:
+                self._park_no_more(route)
+            elif route.owner == self._me and self._placement.owns(route.shard):
                 if route.asked:
                     # A former owner passes these on to us, and they come first.
                     return
@@ -203,12 +227,21 @@ class Routes:
 
     def send(self, shard: int, kind: str, key: int, command: Any, reply: Reply) -> None:
         """Take a command to its actor's owner. Never raises: a refusal goes to `reply` too."""
-        self._send(shard, kind, key, command, reply, 0)
+        self._send(shard, kind, key, command, reply, 0, None)
 
-    def _send(self, shard: int, kind: str, key: int, command: Any, reply: Reply, hops: int) -> None:
+    def _send(
+        self,
+        shard: int,
+        kind: str,
+        key: int,
+        command: Any,
+        reply: Reply,
+        hops: int,
+        expires_ms: int | None,
+    ) -> None:
         route = self._routes[shard]
         until_s = asyncio.get_running_loop().time() + PARK_S
-        waiting = _Parked(kind, key, command, reply, hops, until_s)
+        waiting = _Parked(kind, key, command, reply, hops, expires_ms, until_s)
         if hops > MAX_HOPS:
             reject(reply, Failure(MOVING))
         elif route.parked or not self._passable(route):
@@ -244,14 +277,17 @@ class Routes:
                 self.waiting.discard(route.shard)
         return waiting
 
+    def _park_no_more(self, route: _Route) -> None:
+        """Refuse what has waited too long, also where this process stood still meanwhile."""
+        self.outcomes[PARKED_TOO_LONG] += 1
+        reject(self._unpark(route).reply, Failure(MOVING))
+
     def _look_through(self) -> None:
         loop = asyncio.get_running_loop()
         now_s = loop.time()
         for route in tuple(self._parking):
             while route.parked and route.parked[0].until_s <= now_s:
-                waiting = self._unpark(route)
-                self.outcomes[PARKED_TOO_LONG] += 1
-                reject(waiting.reply, Failure(MOVING))
+                self._park_no_more(route)
         self._look = loop.call_later(PARK_LOOK_S, self._look_through) if self._parking else None
 
     def _ask(self, route: _Route, waiting: _Parked) -> None:
@@ -268,7 +304,17 @@ class Routes:
             reject(reply, Failure(INTERNAL))
             return
         name = type(waiting.command).__name__
-        ask = Ask(self._number, waiting.hops, route.shard, waiting.kind, waiting.key, name, command)
+        expires_ms = waiting.expires_ms or self._clock_ms() + int(ANSWER_S * 1_000) + SLACK_MS
+        ask = Ask(
+            self._number,
+            waiting.hops,
+            expires_ms,
+            route.shard,
+            waiting.kind,
+            waiting.key,
+            name,
+            command,
+        )
         if not self._exchange.say(owner, "ask", ask):
             self.outcomes[LOST] += 1
             reject(reply, Failure(MOVING))
@@ -319,13 +365,17 @@ class Routes:
         origin = reply.origin
         if origin is not None:
             self._remember(answer.id, origin)
-        value = self._codec.value(answer)
-        if answer.how == REFUSED:
-            self.outcomes["refused"] += 1
-            reject(reply, value)
+        try:
+            value = self._codec.value(answer)
+        except Exception:
+            # Another version may answer what this one cannot read: it was done, or was not.
+            log.exception("an answer of another node cannot be read")
+            self.outcomes[LOST] += 1
+            reject(reply, Failure(UNREACHABLE))
         else:
-            self.outcomes[DONE] += 1
-            resolve(reply, value)
+            refused = answer.how == REFUSED
+            self.outcomes["refused" if refused else DONE] += 1
+            (reject if refused else resolve)(reply, value)
         if asked.route.parked:
             self._flush(asked.route)
 
@@ -338,6 +388,9 @@ class Routes:
 
     def _heard_ask(self, sender: str, body: msgspec.Raw) -> None:
         ask = decode_ask(body)
+        if ask.expires_ms < self._clock_ms():
+            self.expired += 1
+            return
         reply = _Afar(self._exchange, self._codec, Asker(sender, ask.id))
         try:
             command = self._codec.command(ask)
@@ -354,15 +407,15 @@ class Routes:
         if route.owner == sender:
             # It would not ask if it were.
             route.owner = None
-        self._send(shard, ask.kind, ask.key, command, reply, ask.hops + 1)
+        self._send(shard, ask.kind, ask.key, command, reply, ask.hops + 1, ask.expires_ms)
 
     def close(self) -> None:
         """Refuse what waits, and stop the timers."""
-        for number in tuple(self._asked):
-            self._give_up(number, LOST)
         for route in tuple(self._parking):
             while route.parked:
                 reject(self._unpark(route).reply, Failure(MOVING))
+        for number in tuple(self._asked):
+            self._give_up(number, LOST)
         for timer in (self._timer, self._look):
             if timer is not None:
                 timer.cancel()

@@ -5,8 +5,10 @@ from collections.abc import Callable, Collection
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from actors.runtime.exchange import Exchange
-from actors.runtime.keeper import LINGER_S, Keeper, Load
+from actors.runtime.keeper import BLIND_S, LINGER_S, Keeper, Load
 from actors.runtime.membership import EXPIRES_MS, SILENT_S, Member, Membership
 from actors.runtime.node import Node
 from actors.runtime.ports import Holder, Placement, Registry, Unreachable
@@ -255,8 +257,72 @@ async def test_what_was_lost_without_sight_may_be_won_back() -> None:
     await asyncio.sleep(5)
     first.owned.clear()
     house.free("a")
+    await asyncio.sleep(BLIND_S - 0.5)
+    assert first.owned == set()
     await asyncio.sleep(1)
     assert house.owned_once()
+
+
+@on_virtual_time
+async def test_what_an_heir_has_won_is_left_to_it_by_one_without_sight() -> None:
+    house = House()
+    first = await house.join("a")
+    house.hub.go_down()
+    await asyncio.sleep(5)
+    first.owned.clear()
+    house.free("a")
+    house.locks = {0: "b"}
+    await asyncio.sleep(BLIND_S + 1)
+    assert first.owned == set(range(1, SHARDS))
+    house.locks.pop(0)
+    await asyncio.sleep(10)
+    assert 0 not in first.owned
+
+
+@on_virtual_time
+async def test_postgresql_may_come_back_while_redis_is_away() -> None:
+    house = House()
+    first = await house.join("a")
+    first.able = False
+    first.owned.clear()
+    house.free("a")
+    await asyncio.sleep(5)
+    house.hub.go_down()
+    await asyncio.sleep(5)
+    first.able = True
+    await asyncio.sleep(BLIND_S + 1)
+    assert house.owned_once()
+
+
+@on_virtual_time
+async def test_a_fault_of_whoever_minds_keeps_no_lock(caplog: pytest.LogCaptureFixture) -> None:
+    house = House()
+    first = await house.join("a")
+
+    def fail(_shards: Any) -> None:
+        raise ZeroDivisionError
+
+    first.keeper._leaving = first.keeper._gone = fail
+    await house.join("b")
+    assert house.owned_once()
+    house.members[1].kill()
+    await asyncio.sleep(EXPIRES_S + A_WHILE_S)
+    assert house.owned_once()
+    assert "could not be taken in" in caplog.text
+
+
+@on_virtual_time
+async def test_a_node_that_fails_to_let_go_keeps_no_lock(caplog: pytest.LogCaptureFixture) -> None:
+    house = House()
+    first = await house.join("a")
+
+    def fail(_shards: Any) -> list[Any]:
+        raise ZeroDivisionError
+
+    first.leave = fail  # type: ignore[method-assign]
+    second = await house.join("b")
+    assert second.keeper.settled
+    assert "could not be put in place" in caplog.text
 
 
 @on_virtual_time

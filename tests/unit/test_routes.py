@@ -1,6 +1,7 @@
 """Commands to actors of other nodes: where they go, in what order, and how they end."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Collection
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from actors.kind import Kind, Rule
 from actors.runtime import routes
 from actors.runtime.exchange import Exchange
+from actors.runtime.frames import TYPED, Told, encode
 from actors.runtime.ports import Bus, Ears, Placement, Reply
 from actors.runtime.routes import (
     ANSWER_S,
@@ -384,3 +386,63 @@ async def test_closing_answers_everybody() -> None:
     asked, parked = cluster.a.send(1, Bet(1)), cluster.a.send(2, Bet(2))
     cluster.a.routes.close()
     assert (asked.told, parked.told) == (["unreachable"], ["moving"])
+
+
+@on_virtual_time
+async def test_closing_sends_nothing_that_waits_behind_a_former_owner() -> None:
+    cluster = Cluster()
+    cluster.give(cluster.b, {1})
+    asked = cluster.a.send(1, Bet(1))
+    cluster.give(cluster.c, {1})
+    parked = cluster.a.send(1, Bet(2))
+    cluster.a.routes.close()
+    assert (asked.told, parked.told, cluster.a.routes.asked) == (["unreachable"], ["moving"], 0)
+
+
+@on_virtual_time
+async def test_an_answer_that_cannot_be_read_is_an_outcome_that_nobody_knows() -> None:
+    cluster = Cluster()
+    cluster.give(cluster.b, {1})
+    said = cluster.a.send(1, Bet(1))
+    cluster.wire.deliver()
+    later = Told(1, TYPED, encode(("OfAnotherVersion", {})))
+    cluster.b.routes._exchange.say("a", "answer", later)
+    cluster.wire.deliver()
+    assert said.told == ["unreachable"]
+    assert cluster.a.routes.asked == 0
+
+
+@on_virtual_time
+async def test_a_command_that_comes_when_nobody_waits_any_more_is_dropped() -> None:
+    cluster = Cluster()
+    cluster.give(cluster.b, {1})
+    cluster.a.send(1, Bet(1))
+    cluster.b.routes._clock_ms = lambda: time.time_ns() // 1_000_000 + 3_500
+    cluster.wire.deliver()
+    assert (cluster.b.taken, cluster.b.routes.expired) == ([], 1)
+
+
+@on_virtual_time
+async def test_one_that_is_passed_on_expires_when_it_would_have() -> None:
+    cluster = Cluster()
+    cluster.give(cluster.b, {1})
+    cluster.give(cluster.c, {1}, cluster.b, cluster.c)
+    cluster.a.send(1, Bet(1))
+    cluster.b.routes._clock_ms = lambda: time.time_ns() // 1_000_000 + 2_000
+    cluster.c.routes._clock_ms = lambda: time.time_ns() // 1_000_000 + 3_500
+    cluster.wire.deliver()
+    assert (cluster.c.taken, cluster.c.routes.expired) == ([], 1)
+
+
+@on_virtual_time
+async def test_who_stood_still_sends_nothing_that_has_waited_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(routes, "PARK_LOOK_S", 60.0)
+    cluster = Cluster()
+    old = cluster.a.send(1, Bet(1))
+    await asyncio.sleep(PARK_S)
+    cluster.a.send(1, Bet(2))
+    cluster.give(cluster.b, {1})
+    cluster.wire.deliver()
+    assert (old.told, cluster.b.stakes) == (["moving"], [2])

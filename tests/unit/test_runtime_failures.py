@@ -1,7 +1,11 @@
 """When a commit goes wrong: refused, lost, or refused again."""
 
-from actors.decision import Decision
-from tests.support.bench import Bench, quiet
+import pytest
+
+from actors.decision import Decision, Message
+from actors.runtime.post import Post
+from protocol.errors import MOVING, OVERLOADED, ROUND_OVER, ErrorKind, Failure
+from tests.support.bench import Answer, Bench, BenchOutbox, quiet
 from tests.support.counter import Add, Added, Read, Refuse, number
 
 
@@ -188,3 +192,21 @@ async def test_a_message_that_is_refused_stays_in_the_outbox_for_the_sweep() -> 
     await quiet()
     assert bench.outbox.forgotten == [message.id, message.id]
     assert bench.send(1, Read()).given == [5]
+
+
+@pytest.mark.parametrize(
+    ("refused", "told"),
+    [
+        (MOVING, "storage_unavailable"),
+        (OVERLOADED, "storage_unavailable"),
+        (ROUND_OVER, "round_over"),
+    ],
+)
+def test_whoever_waits_for_a_message_that_stays_on_its_way_knows_nothing(
+    refused: ErrorKind, told: str
+) -> None:
+    post = Post(BenchOutbox())
+    post.bind(lambda _kind, _key, _body, reply: reply.reject(Failure(refused)))
+    answer = Answer([], "deferred")
+    post.deliver(Message(number(1), "counter", 2, Read()), answer)
+    assert (answer.given, post.under_way) == ([told], 0)
