@@ -152,7 +152,7 @@ class RedisBus:
         pause_s = 0.0
         while not self._closing.is_set():
             began_s = loop.time()
-            self._tell_trouble(await self._live())
+            self._tell_trouble(*await self._live())
             # One that ended at once may be one that ends at once every time.
             lasted = loop.time() - began_s > _LAST_PAUSE_S
             longer_s = min(2 * pause_s, _LAST_PAUSE_S)
@@ -229,12 +229,20 @@ class RedisBus:
 
     # The life of a connection.
 
-    async def _live(self) -> str:
-        """Connect, and look after the connection until it is lost. Why it was, or is not there."""
+    async def _live(self) -> tuple[str, Exception | None]:
+        """One connection, from its start to its end. Why it ended, or why there is none.
+
+        What nobody thought of ends one connection too, and is handed on with its reason.
+        """
         try:
-            connection = await connect(self._address, self._name, self)
+            return await self._stay_connected(), None
         except (OSError, Refused) as error:
-            return str(error)
+            return str(error), None
+        except Exception as error:  # noqa: BLE001 - it is logged with its traceback
+            return repr(error), error
+
+    async def _stay_connected(self) -> str:
+        connection = await connect(self._address, self._name, self)
         self._connection = connection
         try:
             self._changes.clear()
@@ -269,12 +277,12 @@ class RedisBus:
         except Exception:
             log.exception("the state of the bus could not be taken in")
 
-    def _tell_trouble(self, reason: str) -> None:
+    def _tell_trouble(self, reason: str, error: Exception | None) -> None:
         """Log an outage once, however often it is tried to end it."""
         if self._trouble_told or self._closing.is_set():
             return
         self._trouble_told = True
-        log.warning("no bus at %s for now: %s", self._address, reason)
+        log.warning("no bus at %s for now: %s", self._address, reason, exc_info=error)
 
     # What the connection hands on.
 

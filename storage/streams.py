@@ -194,15 +194,18 @@ class RedisStreams:
         pause_s = _FIRST_PAUSE_S
         while True:
             began_s = loop.time()
+            unforeseen: Exception | None = None
             try:
                 reason = await self._stay_connected()
             except (OSError, Refused) as error:
                 reason = str(error)
-            finally:
-                self._part()
+            except Exception as error:  # noqa: BLE001 - it is logged with its traceback
+                reason, unforeseen = repr(error), error
             if not self._trouble_told:
                 self._trouble_told = True
-                log.warning("no recovery log at %s for now: %s", self._address, reason)
+                log.warning(
+                    "no recovery log at %s for now: %s", self._address, reason, exc_info=unforeseen
+                )
             if loop.time() - began_s >= _STEADY_S:
                 pause_s = _FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
@@ -212,11 +215,12 @@ class RedisStreams:
         connection = await connect(self._address, "pitboss-recovery", self)
         try:
             self._connection = connection
-            self._trouble_told = False
             self._on_joined()
+            self._trouble_told = False
             return await self._watch(connection)
         finally:
             connection.abort("given up")
+            self._part()
 
     async def _watch(self, connection: RespConnection) -> str:
         """Keep the stream from expiring until the connection is lost. The reason."""

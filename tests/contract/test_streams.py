@@ -285,6 +285,33 @@ async def test_what_redis_refuses_begins_the_log_anew(private_redis: PrivateRedi
         await until(lambda: (a.parts, a.joins) == (1, 2))
 
 
+async def test_what_nobody_thought_of_begins_the_log_anew(
+    private_redis: PrivateRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    joins = parts = 0
+
+    def joined() -> None:
+        nonlocal joins
+        joins += 1
+        if joins < 3:
+            raise ValueError("cannot be encoded")
+
+    def parted() -> None:
+        nonlocal parts
+        parts += 1
+
+    streams = InRedis(private_redis).streams("aaa", 60_000)
+    streams.bind(joined, parted)
+    task = asyncio.create_task(streams.run())
+    await until(lambda: joins == 3)
+    assert (streams.connected, parts) == (True, 2)
+    streams.close()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    (told,) = [record for record in caplog.records if record.exc_info]
+    assert "ValueError('cannot be encoded')" in told.message
+
+
 async def test_a_silent_redis_is_given_up(
     private_redis: PrivateRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -19,7 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from storage.bus import RedisBus
-from storage.resp import address_of
+from storage.resp import RespConnection, address_of, connect
 from tests.contract.meeting_places import Member, meeting, settle, until
 from tests.support.redis_server import PrivateRedis
 
@@ -245,6 +246,27 @@ async def test_an_outage_is_logged_once(
     assert len(warnings) == 4
     assert all("no bus at" in record.message for record in warnings)
     assert len([r for r in caplog.records if "on the bus at" in r.message]) == 4
+
+
+async def test_what_nobody_thought_of_ends_one_connection_only(
+    private_redis: PrivateRedis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = 0
+
+    async def fail_at_first(*asked: Any) -> RespConnection:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise UnicodeError("of a name")
+        return await connect(*asked)
+
+    monkeypatch.setattr("storage.bus.connect", fail_at_first)
+    async with two(private_redis.url) as (a, b):
+        assert a.bus.post("b", b"hello")
+        await settle(a, b)
+        assert b.frames == [b"hello"]
+    told = [record for record in caplog.records if record.exc_info]
+    assert "UnicodeError('of a name')" in told[0].message
 
 
 async def test_a_password_is_used_and_never_logged(
