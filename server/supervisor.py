@@ -123,7 +123,11 @@ class Supervisor:
         pause_s = FIRST_PAUSE_S
         while not self._orders.stop.is_set():
             began_s = loop.time()
-            how = await slot.live()
+            try:
+                how = await slot.live()
+            except Exception:  # nobody else looks after this place
+                log.exception("the place of worker %d could not be looked after", slot.number)
+                how = "was lost"
             if slot.ending:
                 continue
             if not self.first_ready.done():

@@ -145,6 +145,20 @@ async def test_one_that_dies_again_and_again_is_started_ever_more_rarely(
     assert "worker 2 ended with code 3" in caplog.text
 
 
+async def test_a_place_outlives_what_nobody_thought_of(caplog: pytest.LogCaptureFixture) -> None:
+    def script(number: int, start: int) -> str:
+        if number == 2 and start in {2, 3}:
+            raise RuntimeError("as it happens")
+        return GOOD
+
+    async with supervised(2, script) as (workers, _running):
+        await workers.all_ready()
+        workers.processes[2].kill()
+        await workers.started_times(2, 4)
+        await workers.all_ready()
+    assert caplog.text.count("RuntimeError: as it happens") == 2
+
+
 async def test_one_that_lived_for_long_is_replaced_soon_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
