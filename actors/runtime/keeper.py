@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 CLAIM_S: Final = 0.1
 # How often it is asked who holds a lock that should be ours: it takes seconds until that matters.
 HOLDERS_S: Final = 0.5
+# How soon connections of a member may be ended again that were ended before; it doubles each time.
+# Such a member lives, and nobody sees it: it should not be fought with.
+AGAIN_S: Final = 5.0
+MOST_AGAIN_S: Final = 120.0
 # How long a member that lost shards without sight of Redis leaves them to those who can see it.
 BLIND_S: Final = 2.0
 # How often a lane is asked whether its connection lives, when there is nothing to claim.
@@ -105,6 +109,8 @@ class Keeper:
         # Shards that were lost without sight of Redis, and since when.
         self._lost: frozenset[int] = frozenset()
         self._lost_s = 0.0
+        # Members whose connections were ended: not again before, and the pause after that.
+        self._ended_s: dict[str, tuple[float, float]] = {}
         # When the holders of locks were last asked for.
         self._asked_s = float("-inf")
         self._reachable = True
@@ -328,13 +334,32 @@ class Keeper:
             # Whoever is alone on this database, without Redis, was never heard and is not silent.
             if holder.member and self.membership.may_end(holder.member, shard):
                 silent[holder] = None
-        for holder in list(silent)[:MAX_ENDED]:
+        patient = {holder.member for holder in silent if not self._may_end_again(holder.member)}
+        for holder in [one for one in silent if one.member not in patient][:MAX_ENDED]:
             log.warning(
                 "member %s is silent: its connection %d is ended", holder.member, holder.pid
             )
             self.counts["ended"] += 1
             await self._locks.end(holder)
             self._place.set()
+
+    def _may_end_again(self, member: str) -> bool:
+        """Whether this member's connections may be ended now, for the first time or once more."""
+        now_s = asyncio.get_running_loop().time()
+        not_before_s, pause_s = self._ended_s.pop(member, (now_s, AGAIN_S))
+        may = now_s >= not_before_s
+        if may and pause_s > AGAIN_S:
+            log.error(
+                "member %s is silent and lives: have all nodes of this database one REDIS_URL and"
+                " one PITBOSS_CLUSTER_NAME?",
+                member,
+            )
+        if may:
+            not_before_s, pause_s = now_s + pause_s, min(2 * pause_s, MOST_AGAIN_S)
+        self._ended_s[member] = not_before_s, pause_s
+        if len(self._ended_s) > MAX_ENDED:
+            del self._ended_s[next(iter(self._ended_s))]
+        return may
 
     async def _ping(self) -> None:
         """Find out whether the lanes' connections live, which say nothing when they are cut."""
