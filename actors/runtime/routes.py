@@ -400,10 +400,13 @@ class Routes:
             return
         self.served += 1
         shard = self._placement.shard_of(ask.kind, ask.key)
+        route = self._routes[shard]
         if self._placement.owns(shard):
+            if route.parked and not route.asked:
+                # Ours by now, which is noted in a moment: those that came earlier come first.
+                self._set_owner(route, self._me)
             self._local(ask.kind, ask.key, command, reply)
             return
-        route = self._routes[shard]
         if route.owner == sender:
             # It would not ask if it were.
             route.owner = None
