@@ -13,10 +13,10 @@ class Burst(Client):
         """Send all bursts, one after the other. What was not done is not tried again."""
         world, rng = self._world, self._rng
         for _ in range(world.plan.commands):
-            await asyncio.sleep(world.storm.within_s(3.0))
+            await asyncio.sleep(world.storm.within_s(1.0))
             process, calls = world.pick(rng), []
             pause_s = rng.choice((0.0, 0.01, 0.1, 0.5))
-            for _ in range(rng.randint(2, 6)):
+            for _ in range(rng.randint(3, 10)):
                 if process.takes_calls:
                     calls.append(process.send(self._wallet_id, self._adjust("faucet", 1)))
                 await asyncio.sleep(pause_s * rng.random())

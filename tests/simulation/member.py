@@ -157,7 +157,7 @@ class ClusterMember(Process):
         self._memory_bus = MemoryBus(self.cluster.hub, self.id, loop=cast(Any, Wire(self.loop)))
         self.bus = _Bus(self, self._memory_bus)
         self.exchange = Exchange(self.id, cast(Any, self.bus))
-        self.routes = Routes(self.exchange, self.journal, SHARDS)
+        self.routes = Routes(self.exchange, self.journal, SHARDS, self.cluster.now_ms)
         return self.routes
 
     def _keeper(self) -> Keeper:

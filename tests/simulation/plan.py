@@ -158,7 +158,7 @@ def cluster_plan(seed: int) -> tuple[Plan, ClusterPlan]:
         delay_s=rng.choice((0.0, 0.001, 0.02, 0.2)),
         lock_fails=rng.choice((0.0, 0.0, 0.02, 0.1)),
         lasts_s=rng.choice((1.0, 4.0, 12.0)),
-        bursts=rng.randint(0, 2),
+        bursts=rng.randint(1, 3),
     )
 
 

@@ -10,7 +10,7 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.plan import CLUSTER_DISASTERS
 from tests.simulation.world import Result, run
 
-SEEDS = range(40)
+SEEDS = range(30)
 
 
 @pytest.fixture(scope="module")
