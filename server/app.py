@@ -335,8 +335,8 @@ class Pitboss:
         await runner.setup()
         if self.cluster is None:
             await self._own_everything()
+            await self.tables.close_others(self._people)
         await self.switches.refresh()
-        await self.tables.close_others(self._people)
         if self.settings.env != "production":
             await self.tables.give_trial_chains(self._people, self.storage.vault, now_ms())
         if self.returns is not None:
@@ -361,7 +361,7 @@ class Pitboss:
 
     def _claimed(self, _shards: Collection[int]) -> None:
         """Shards are ours now: wake the tables in them. Their outbox is swept once a second."""
-        self.tables.wake()
+        self.tables.claimed()
 
     def _load(self) -> Load:
         """What this node carries, for others to see."""
@@ -385,6 +385,7 @@ class Pitboss:
         jobs.every(PASSIVATION_SWEEP_S, lambda: self.node.passivate(idle_ms, PASSIVATION_LIMIT))
         jobs.every(TABLE_WAKE_S, self.tables.wake)
         jobs.every(TABLE_WAKE_S, partial(self.tables.look_for_chains, self.storage.crash))
+        jobs.every(TABLE_WAKE_S, partial(self.tables.look_for_others, self._people))
         jobs.every(REFRESH_S, self.switches.refresh)
         jobs.every(MOMENT_S, self.feed.tell)
         jobs.every(SESSION_CHECK_S, self._check_sessions)

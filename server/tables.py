@@ -36,16 +36,38 @@ class Tables:
         self._tables = tables
         # Those that have played all the chains they were read with.
         self._waiting: set[int] = set()
+        # Whether shards came to us in which nobody has looked yet for tables to close.
+        self._came = False
+
+    def claimed(self) -> None:
+        """Shards are ours now: wake the tables in them, and look soon for others to close."""
+        self._came = True
+        self.wake()
+
+    async def look_for_others(self, pool: asyncpg.Pool) -> None:
+        """Close the other tables of shards that came to us, if any did since the last look.
+
+        Raises Failure `storage_unavailable`; the next call looks again then.
+        """
+        if not self._came:
+            return
+        self._came = False
+        try:
+            await self.close_others(pool)
+        except BaseException:
+            self._came = True
+            raise
 
     async def close_others(self, pool: asyncpg.Pool) -> None:
-        """Take in the tables that left something open and are configured no more.
+        """Take in the tables of our shards that left something open and are configured no more.
 
         They give back, or settle, what is open, and play no further. Raises Failure
         `storage_unavailable`.
         """
         for number in await unfinished_tables(pool) - self._tables.keys():
-            log.warning("table %d is not configured any more: what it left open is closed", number)
-            self._tables[number] = closed_table(number)
+            if self._node.owns(CRASH, number):
+                log.warning("table %d is not configured: what it left open is closed", number)
+                self._tables[number] = closed_table(number)
 
     def wake(self) -> None:
         """Tell every table to do what is due. One that has lost its lane comes back by this."""

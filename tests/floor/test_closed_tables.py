@@ -4,8 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
+import pytest
+
+from actors.crash.rules import CRASH
 from actors.crash.table import Table
+from actors.runtime.membership import winner
+from server import app
 from server.app import Pitboss
 from server.settings import Settings
 from storage.audit import audit
@@ -16,9 +23,11 @@ TABLE = Table(7, "Slow", "PLAY", 100, 100_000, 100_000_000, betting_ms=600_000)
 
 
 @asynccontextmanager
-async def opened(database_url: str, folder: Path, tables: list[Table]) -> AsyncIterator[House]:
+async def opened(
+    database_url: str, folder: Path, tables: list[Table], **options: Any
+) -> AsyncIterator[House]:
     """A node with these tables."""
-    settings = Settings(env="test", data_dir=folder, port=0, crash_tables=tables)
+    settings = Settings(env="test", data_dir=folder, port=0, crash_tables=tables, **options)
     pools = await open_pools(database_url)
     pitboss = Pitboss(settings, database_url, pools)
     port = await pitboss.start()
@@ -29,6 +38,27 @@ async def opened(database_url: str, folder: Path, tables: list[Table]) -> AsyncI
         await house.close()
         await pitboss.stop()
         pools.terminate()
+
+
+async def bet_at(house: House) -> Person:
+    """Somebody who has a stake in the round of the table, which takes bets for long."""
+    ann = await house.guest()
+    await ann.pull()
+    seat = await ann.connect()
+    async with asyncio.timeout(LIMIT_S):
+        while (state := await seat.ok("crash:state", {"table": 7}))["phase"] != "betting":
+            await asyncio.sleep(0.01)
+    fields = {"stake": 100, "currency": "PLAY", "request_id": request_id()}
+    await seat.ok("crash:bet", {"round_id": state["round_id"], **fields})
+    assert await held_of(house, ann.user_id) == 100
+    return ann
+
+
+async def none_held(house: House, person: Person) -> None:
+    """Wait until nothing of a wallet is set aside."""
+    async with asyncio.timeout(LIMIT_S):
+        while await held_of(house, person.user_id):
+            await asyncio.sleep(0.01)
 
 
 async def held_of(house: House, user_id: int) -> int:
@@ -44,20 +74,10 @@ async def test_it_gives_back_what_it_holds_and_plays_no_further(
     database_url: str, tmp_path: Path
 ) -> None:
     async with opened(database_url, tmp_path, [TABLE]) as house:
-        ann = await house.guest()
-        await ann.pull()
-        seat = await ann.connect()
-        async with asyncio.timeout(LIMIT_S):
-            while (state := await seat.ok("crash:state", {"table": 7}))["phase"] != "betting":
-                await asyncio.sleep(0.01)
-        fields = {"stake": 100, "currency": "PLAY", "request_id": request_id()}
-        await seat.ok("crash:bet", {"round_id": state["round_id"], **fields})
-        assert await held_of(house, ann.user_id) == 100
+        ann = await bet_at(house)
 
     async with opened(database_url, tmp_path, []) as house:
-        async with asyncio.timeout(LIMIT_S):
-            while await held_of(house, ann.user_id):
-                await asyncio.sleep(0.01)
+        await none_held(house, ann)
         seat = await Person(house, ann.user_id, ann.username, ann.token).connect()
         assert await seat.refused("crash:state", {"table": 7}) == "unknown_table"
         await asyncio.sleep(TABLE.pause_ms / 1_000)
@@ -68,3 +88,26 @@ async def test_it_gives_back_what_it_holds_and_plays_no_further(
 
     async with opened(database_url, tmp_path, []) as house:
         assert house.pitboss._all_tables == {}, "it has nothing open any more"
+
+
+async def test_a_node_that_wins_its_shard_later_gives_back_what_it_holds(
+    database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a rolling restart: the table is left out where it has nothing open yet."""
+    members = iter(["north", "south"])
+    monkeypatch.setattr(app, "new_member_id", lambda: next(members))
+    cluster = {
+        "redis_url": redis_url,
+        "cluster_name": f"test-{uuid4().hex[:12]}",
+        # A round lingers for half of it.
+        "drain_seconds": 0.5,
+    }
+    async with opened(database_url, tmp_path, [], **cluster) as stays:
+        shard = stays.pitboss.storage.journal.shard_of(CRASH, TABLE.number)
+        assert winner(shard, ["north", "south"]) == "south"
+        async with opened(database_url, tmp_path, [TABLE], **cluster) as leaves:
+            ann = await bet_at(leaves)
+            assert not stays.pitboss.node.owns(CRASH, TABLE.number)
+        await none_held(stays, ann)
+        report = await audit(database_url, stays.pitboss.storage.vault)
+        assert report.clean, report.findings
