@@ -13,7 +13,7 @@ from actors.runtime.ports import Unreachable
 from protocol.errors import STORAGE_UNAVAILABLE, Failure
 from server.settings import Settings, SettingsError, load_settings
 from storage.chains import ChainError
-from storage.cluster import WrongShardsError
+from storage.cluster import WrongClusterError, WrongShardsError
 from storage.embedded import EmbeddedPostgresError
 from storage.migrate import MigrationError
 from storage.redis_server import EmbeddedRedisError
@@ -29,6 +29,7 @@ _EXPECTED: Final = (
     MigrationError,
     ChainError,
     WrongKeyError,
+    WrongClusterError,
     WrongShardsError,
     Unreachable,
     asyncpg.PostgresError,

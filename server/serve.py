@@ -16,7 +16,7 @@ from server.demo import banner, demo_token
 from server.openfiles import allow_connections
 from server.settings import Settings
 from server.worker import end_with_supervisor, say_ready
-from storage.cluster import check_shards
+from storage.cluster import check_placement
 from storage.embedded import EmbeddedPostgres
 from storage.migrate import migrate
 from storage.pool import open_pools
@@ -80,7 +80,8 @@ async def serve(settings: Settings, make: type[Pitboss] = Pitboss, *, worker: bo
         try:
             pitboss = make(settings, postgres.dsn, pools)
             pitboss.shares_port = worker
-            await check_shards(pools.runtime, settings.shards)
+            cluster = settings.cluster_name if settings.redis_url else None
+            await check_placement(pools.runtime, settings.shards, cluster)
             # With another key, players would find out one by one.
             await check_key(pools.runtime, pitboss.storage.vault)
             if postgres.embedded is not None:
