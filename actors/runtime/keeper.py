@@ -6,15 +6,16 @@ Two loops: one announces and looks, and must never wait for the other, which mov
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from actors.runtime.exchange import Exchange
+from actors.runtime.heir import Heir
 from actors.runtime.membership import ANNOUNCE_S, Member, Membership, bits_of, shards_of_bits
 from actors.runtime.node import Node
-from actors.runtime.ports import Holder, Locks, Registry, Shards, Unreachable
+from actors.runtime.ports import Locks, Registry, Shards, Unreachable
 from actors.runtime.routes import Routes
 
 log = logging.getLogger(__name__)
@@ -22,12 +23,6 @@ log = logging.getLogger(__name__)
 # How often shards are tried again that should be ours and are another's still. A planned hand-over
 # says so, and need not wait for it.
 CLAIM_S: Final = 0.1
-# How often it is asked who holds a lock that should be ours: it takes seconds until that matters.
-HOLDERS_S: Final = 0.5
-# How soon connections of a member may be ended again that were ended before; it doubles each time.
-# Such a member lives, and nobody sees it: it should not be fought with.
-AGAIN_S: Final = 5.0
-MOST_AGAIN_S: Final = 120.0
 # How long a member that lost shards without sight of Redis leaves them to those who can see it.
 BLIND_S: Final = 2.0
 # How often a lane is asked whether its connection lives, when there is nothing to claim.
@@ -40,8 +35,6 @@ UNABLE_S: Final = 1.0
 LINGER_S: Final = 60.0
 # How often a drain looks whether everything is handed over.
 DRAIN_LOOK_S: Final = 0.01
-# Connections of silent members that are ended at a time.
-MAX_ENDED: Final = 16
 
 
 class Load(NamedTuple):
@@ -90,6 +83,7 @@ class Keeper:
         self._me = me
         self._shards = shards
         self._locks = locks
+        self._heir = Heir(membership, locks)
         self._registry = registry
         self._exchange = exchange
         self._routes = routes
@@ -109,10 +103,6 @@ class Keeper:
         # Shards that were lost without sight of Redis, and since when.
         self._lost: frozenset[int] = frozenset()
         self._lost_s = 0.0
-        # Members whose connections were ended: not again before, and the pause after that.
-        self._ended_s: dict[str, tuple[float, float]] = {}
-        # When the holders of locks were last asked for.
-        self._asked_s = float("-inf")
         self._reachable = True
         self._warned: set[str] = set()
         # Until when shards may linger that should be another's, and how long they are granted.
@@ -306,16 +296,14 @@ class Keeper:
         won = await self._shards.claim(missing)
         self._note_changes()
         stuck = missing - won
-        now_s = asyncio.get_running_loop().time()
-        if not stuck or now_s - self._asked_s < HOLDERS_S:
+        if not stuck:
             return
-        self._asked_s = now_s
-        holders = await self._locks.holders(stuck)
-        if sighted:
-            await self._end_silent(holders)
-        else:
+        if not sighted:
             # Who has won them can see Redis. Without, what is another's is not ours any more.
-            self._last_wanted -= holders.keys()
+            self._last_wanted -= (await self._locks.holders(stuck)).keys()
+        elif ended := await self._heir.end_silent(stuck):
+            self.counts["ended"] += ended
+            self._place.set()
 
     def _may_claim_blindly(self, missing: frozenset[int]) -> bool:
         """Whether shards may be won back that were lost without sight of Redis.
@@ -326,40 +314,6 @@ class Keeper:
         if not missing <= self._lost:
             self._lost, self._lost_s = missing, now_s
         return now_s - self._lost_s >= BLIND_S
-
-    async def _end_silent(self, holders: Mapping[int, Holder]) -> None:
-        """End the connections of members that hold locks and have been silent for too long."""
-        silent: dict[Holder, None] = {}
-        for shard, holder in holders.items():
-            # Whoever is alone on this database, without Redis, was never heard and is not silent.
-            if holder.member and self.membership.may_end(holder.member, shard):
-                silent[holder] = None
-        patient = {holder.member for holder in silent if not self._may_end_again(holder.member)}
-        for holder in [one for one in silent if one.member not in patient][:MAX_ENDED]:
-            log.warning(
-                "member %s is silent: its connection %d is ended", holder.member, holder.pid
-            )
-            self.counts["ended"] += 1
-            await self._locks.end(holder)
-            self._place.set()
-
-    def _may_end_again(self, member: str) -> bool:
-        """Whether this member's connections may be ended now, for the first time or once more."""
-        now_s = asyncio.get_running_loop().time()
-        not_before_s, pause_s = self._ended_s.pop(member, (now_s, AGAIN_S))
-        may = now_s >= not_before_s
-        if may and pause_s > AGAIN_S:
-            log.error(
-                "member %s is silent and lives: have all nodes of this database one REDIS_URL and"
-                " one PITBOSS_CLUSTER_NAME?",
-                member,
-            )
-        if may:
-            not_before_s, pause_s = now_s + pause_s, min(2 * pause_s, MOST_AGAIN_S)
-        self._ended_s[member] = not_before_s, pause_s
-        if len(self._ended_s) > MAX_ENDED:
-            del self._ended_s[next(iter(self._ended_s))]
-        return may
 
     async def _ping(self) -> None:
         """Find out whether the lanes' connections live, which say nothing when they are cut."""

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from actors.crash import turn
-from actors.runtime import hydration, keeper, node, routes
+from actors.runtime import heir, hydration, keeper, node, routes
 from actors.wallet import restrictions, state
 from storage import lane as lanes
 
@@ -145,7 +145,7 @@ def cluster_plan(seed: int) -> tuple[Plan, ClusterPlan]:
         (routes, "MAX_PARKED"): rng.choice((2, 10_000, 10_000)),
         (routes, "MAX_ASKED"): rng.choice((2, 20_000, 20_000)),
         (routes, "MAX_ORIGINS"): rng.choice((1, 1_024)),
-        (keeper, "MAX_ENDED"): rng.choice((1, 16)),
+        (heir, "MAX_ENDED"): rng.choice((1, 16)),
         (keeper, "LINGER_S"): rng.choice((1, 60)),
     }
     return before._replace(
