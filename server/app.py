@@ -341,11 +341,12 @@ class Pitboss:
             await self.tables.give_trial_chains(self._people, self.storage.vault, now_ms())
         if self.returns is not None:
             await self.returns.start()
+        # Shards that are ours are served, also from afar, before we listen.
+        self._start_jobs()
         if self.cluster is not None:
             self._lanes = [asyncio.create_task(lane.run()) for lane in self.storage.journal.lanes]
             host, port = self.settings.cluster_host, self.settings.cluster_port
             await self.cluster.start(await self._inner.start(host, port) if self._inner else "")
-        self._start_jobs()
         assert runner.server is not None
         self._listener = Listener(self.sockets.engine, runner.server)
         return await self._listener.listen(

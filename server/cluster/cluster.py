@@ -1,6 +1,7 @@
 """This node as one member of a cluster: how it speaks with others, and its place among them."""
 
 import asyncio
+import logging
 import os
 import secrets
 import socket
@@ -24,6 +25,9 @@ from storage.bus import RedisBus
 from storage.journal import Journal
 from storage.locks import PostgresLocks
 from storage.registry import RedisRegistry
+from storage.resp import address_of
+
+log = logging.getLogger(__name__)
 
 # 32 bits tell the processes of a cluster apart.
 _ID_BYTES: Final = 4
@@ -31,6 +35,8 @@ _ID_BYTES: Final = 4
 # over first. Longer: it opens without them, and commands for them take the way over the bus.
 SETTLE_S: Final = 5.0
 _SETTLE_LOOK_S: Final = 0.01
+# How long a node that starts does without Redis before it tells its operators what it waits for.
+_WARN_S: Final = 1.0
 
 
 def new_member_id() -> str:
@@ -81,6 +87,7 @@ class Cluster:
         now_ms: int,
     ) -> None:
         self.member = member
+        self._redis = address_of(url)
         self.bus = RedisBus(url, settings.cluster_name, member)
         self.registry = RedisRegistry(url, settings.cluster_name)
         self.exchange = Exchange(member, self.bus)
@@ -135,12 +142,21 @@ class Cluster:
             asyncio.create_task(self.bus.run()),
             asyncio.create_task(self.keeper.run()),
         ]
-        while not self.in_sight:  # noqa: ASYNC110 - it happens once, at the start
-            await asyncio.sleep(_SETTLE_LOOK_S)
+        await self._see_redis()
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
                 while not self.keeper.settled:  # noqa: ASYNC110 - as above
                     await asyncio.sleep(_SETTLE_LOOK_S)
+
+    async def _see_redis(self) -> None:
+        """Wait until it is in sight, without a limit; say so if that is not soon."""
+        words = "this node does not listen yet: it waits for Redis at %s"
+        late = asyncio.get_running_loop().call_later(_WARN_S, log.warning, words, self._redis)
+        try:
+            while not self.in_sight:  # noqa: ASYNC110 - it happens once, at the start
+                await asyncio.sleep(_SETTLE_LOOK_S)
+        finally:
+            late.cancel()
 
     async def hand_over(self, timeout_s: float) -> bool:
         """Have others take over what this node owns; whether they did. It goes on passing on."""

@@ -11,6 +11,9 @@ import pytest_asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from server.app import Pitboss
+from server.settings import Settings
+from storage.pool import open_pools
 from storage.redis_server import EmbeddedRedis
 from tests.floor.house import LIMIT_S, House, bet
 from tests.floor.test_operations import fetch
@@ -85,3 +88,32 @@ async def test_without_redis_a_node_says_so_goes_on_serving_and_heals(
     await redis.start()
     await ready(house, 200)
     await seat.ok("dice:roll", bet())
+
+
+async def test_a_node_that_starts_without_redis_says_what_it_waits_for_and_does_not_listen(
+    database_url: str, redis: EmbeddedRedis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = redis.running_url
+    await kill(redis)
+    pools = await open_pools(database_url)
+    settings = Settings(env="test", data_dir=tmp_path, port=0, redis_url=url)
+    pitboss = Pitboss(settings, database_url, pools)
+    starting = asyncio.create_task(pitboss.start())
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            while "does not listen yet: it waits for Redis at " not in caplog.text:
+                await asyncio.sleep(0.02)
+            samples = pitboss.pulse.traffic(60).seconds
+            while pitboss.pulse.traffic(60).seconds == samples:
+                await asyncio.sleep(0.02)
+        assert not starting.done()
+        assert pitboss._listener is None
+        await redis.start()
+        async with asyncio.timeout(LIMIT_S):
+            assert await starting > 0
+        assert caplog.text.count("it waits for Redis at ") == 1
+    finally:
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        await pitboss.stop()
+        pools.terminate()
