@@ -65,7 +65,7 @@ class Heir:
         not_before_s, pause_s = self._ended_s.pop(member, (now_s, AGAIN_S))
         may = now_s >= not_before_s
         if may and pause_s > AGAIN_S:
-            log.error(
+            log.warning(
                 "member %s is silent and lives: have all nodes of this database one REDIS_URL and"
                 " one PITBOSS_CLUSTER_NAME?",
                 member,
