@@ -39,6 +39,7 @@ from server.auth.passwords import Passwords
 from server.auth.service import Accounts
 from server.auth.tokens import Tokens
 from server.clock import Clock
+from server.cluster.address import reached_at
 from server.cluster.cluster import Cluster, new_member_id
 from server.cluster.door import InnerDoor
 from server.cluster.floor import SharedFloor
@@ -319,10 +320,9 @@ class Pitboss:
     def _totals(self) -> totals.Totals:
         return totals.read(self.sockets.counters, self.router, self.bets)
 
-    async def start(self) -> int:
-        """Own the shards, listen, and return the port."""
-        # Its pages take a second to make on a busy machine: whoever owns shards must not be busy.
-        runner = self._runner = web.AppRunner(
+    async def prepare(self) -> None:
+        """Make everything that takes its time: whoever owns shards must not be busy with it."""
+        self._runner = web.AppRunner(
             self._web_app(),
             access_log=None,
             handle_signals=False,
@@ -332,7 +332,14 @@ class Pitboss:
             # A poll that its client gives up ends the session, which the client knows has ended.
             handler_cancellation=True,
         )
-        await runner.setup()
+        await self._runner.setup()
+
+    async def start(self) -> int:
+        """Own the shards, listen, and return the port. Prepares what is not prepared yet."""
+        if self._runner is None:
+            await self.prepare()
+        assert self._runner is not None
+        server = self._runner.server
         if self.cluster is None:
             await self._own_everything()
             await self.tables.close_others(self._people)
@@ -346,9 +353,11 @@ class Pitboss:
         if self.cluster is not None:
             self._lanes = [asyncio.create_task(lane.run()) for lane in self.storage.journal.lanes]
             host, port = self.settings.cluster_host, self.settings.cluster_port
-            await self.cluster.start(await self._inner.start(host, port) if self._inner else "")
-        assert runner.server is not None
-        self._listener = Listener(self.sockets.engine, runner.server)
+            known_as = await reached_at(host, self.cluster.redis)
+            assert self._inner is not None
+            await self.cluster.start(await self._inner.start(host, port, known_as))
+        assert server is not None
+        self._listener = Listener(self.sockets.engine, server)
         return await self._listener.listen(
             self.settings.host, self.settings.port, shared=self.shares_port
         )

@@ -224,7 +224,9 @@ class Settings(BaseSettings):
     cluster_host: str = Field(
         "127.0.0.1",
         description="Address where other nodes reach this one, for sessions that come to the wrong"
-        " node; on several machines, one of their private network, or `0.0.0.0`.",
+        " node; on several machines, one of their private network. With `0.0.0.0` or `::` the node"
+        " listens everywhere, and names the address from which it reaches Redis; its host name if"
+        " Redis is on this machine, which others then have to resolve.",
     )
     cluster_port: int = Field(
         0, ge=0, le=65_535, description="Port for the same; 0 takes a free one."

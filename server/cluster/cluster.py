@@ -20,6 +20,7 @@ from actors.runtime.keeper import Keeper, Load
 from actors.runtime.membership import Member, Membership
 from actors.runtime.node import Node
 from actors.runtime.routes import Routes
+from server.cluster.credential import bus_key
 from server.settings import Settings
 from storage.bus import RedisBus
 from storage.journal import Journal
@@ -87,10 +88,11 @@ class Cluster:
         now_ms: int,
     ) -> None:
         self.member = member
-        self._redis = address_of(url)
+        self.redis = address_of(url)
         self.bus = RedisBus(url, settings.cluster_name, member)
-        self.registry = RedisRegistry(url, settings.cluster_name)
-        self.exchange = Exchange(member, self.bus)
+        key = bus_key(settings.jwt_secret_value(), settings.cluster_name)
+        self.registry = RedisRegistry(url, settings.cluster_name, key)
+        self.exchange = Exchange(member, self.bus, key)
         self.routes = Routes(self.exchange, journal, settings.shards)
         self.membership = Membership(member, settings.shards, time.monotonic)
         self._journal = journal
@@ -151,7 +153,7 @@ class Cluster:
     async def _see_redis(self) -> None:
         """Wait until it is in sight, without a limit; say so if that is not soon."""
         words = "this node does not listen yet: it waits for Redis at %s"
-        late = asyncio.get_running_loop().call_later(_WARN_S, log.warning, words, self._redis)
+        late = asyncio.get_running_loop().call_later(_WARN_S, log.warning, words, self.redis)
         try:
             while not self.in_sight:  # noqa: ASYNC110 - it happens once, at the start
                 await asyncio.sleep(_SETTLE_LOOK_S)

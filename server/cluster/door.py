@@ -1,7 +1,6 @@
 """The inner door: where other members reach the sessions of this one. It serves nothing else."""
 
 import hmac
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -21,7 +20,6 @@ _KEEPALIVE_S: Final = 75.0
 _SHUTDOWN_S: Final = 1.0
 # Polls of a crowd may all come through one other member.
 _BACKLOG: Final = 4_096
-_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 Handler = Callable[[str, web.Request], Awaitable[web.Response]]
 
@@ -45,8 +43,11 @@ class InnerDoor:
             "take": self._take,
         }
 
-    async def start(self, host: str, port: int) -> str:
-        """Listen; port 0 takes a free one. Where other members reach it, as `host:port`."""
+    async def start(self, host: str, port: int, known_as: str = "") -> str:
+        """Listen; port 0 takes a free one. Where other members reach it, as `host:port`.
+
+        `known_as` is what they call the host, if it is not `host`.
+        """
         app = web.Application()
         app.router.add_post("/sessions/{sid}/{what}", self._handle)
         self._runner = web.AppRunner(
@@ -63,7 +64,7 @@ class InnerDoor:
         site = web.TCPSite(self._runner, host, port, backlog=_BACKLOG)
         await site.start()
         bound_port = self._runner.addresses[0][1]
-        reached = socket.gethostname() if host in _EVERYWHERE else host
+        reached = known_as or host
         return f"[{reached}]:{bound_port}" if ":" in reached else f"{reached}:{bound_port}"
 
     async def close(self) -> None:
