@@ -300,7 +300,8 @@ class _Logs(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._world.counts[f"log {record.msg}"] += 1
-        if record.levelno < logging.ERROR:
+        if record.levelno < logging.ERROR or "is silent and lives" in record.msg:
+            # A member that was cut off from Redis alone does just that, and operators should know.
             return
         if record.exc_info is None or not isinstance(record.exc_info[1], BrokenReply):
             cause = record.exc_info and record.exc_info[1]
