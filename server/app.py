@@ -185,7 +185,7 @@ class Pitboss:
         self.cluster: Cluster | None = None
         if settings.redis_url is not None:
             self.cluster = Cluster(
-                settings, settings.redis_url, member, self.storage.journal, pools.runtime, now_ms()
+                settings, settings.redis_url, member, self.storage.journal, pools.locks, now_ms()
             )
         self.jobs = Jobs()
         self.work = Work()

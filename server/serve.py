@@ -110,12 +110,11 @@ async def _run(
     pitboss.jobs.every(RIVAL_CHECK_S, look_for_rival)
     if pitboss.cluster is not None:
         pitboss.cluster.exchange.listen(DRAIN, lambda _sender, _body: stopping.set())
-    started = asyncio.ensure_future(pitboss.start())
+    started = asyncio.ensure_future(_start(pitboss))
     stopped = asyncio.ensure_future(stopping.wait())
     try:
         await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
         if started.done():
-            settle_memory()
             token = await _demo_token(pitboss)
             if tell is not None:
                 tell(token)
@@ -140,6 +139,14 @@ def _reviver(pitboss: Pitboss, embedded: EmbeddedPostgres) -> Callable[[], Await
             await embedded.start()
 
     return revive
+
+
+async def _start(pitboss: Pitboss) -> int:
+    """Prepare a node, and open it; the port."""
+    await pitboss.prepare()
+    # A collection takes a tenth of a second, in which nobody who owns shards is served.
+    settle_memory()
+    return await pitboss.start()
 
 
 def settle_memory() -> None:
