@@ -3,11 +3,15 @@
 import asyncio
 from collections import Counter, deque
 from collections.abc import Collection, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
 
 from actors.crash.commands import Join
 from actors.crash.rules import CRASH
-from actors.runtime.exchange import Exchange
+from actors.runtime.exchange import Callback, Exchange
+from actors.runtime.frames import decode_ask
 from actors.runtime.keeper import Keeper, Load
 from actors.runtime.membership import Member, Membership
 from actors.runtime.node import Node
@@ -18,7 +22,6 @@ from storage.lane import Lane as JournalLane
 from tests.simulation.call import Call
 from tests.simulation.gate import Abroad, Connecting, Hearing, ProcessLoop, Wire
 from tests.simulation.process import SHARDS, Process, shard_of
-from tests.simulation.remote import ask_in
 from tests.simulation.storm import Line
 from tests.support.memory import MemoryConnector, MemoryLocks, MemoryOutbox
 from tests.support.memory_bus import MemoryBus
@@ -52,7 +55,7 @@ class _Noting:
 
 
 class _Bus(Abroad):
-    """The bus, whose words are heard when the process runs, and looked at by the world."""
+    """The bus, whose words are heard when the process runs."""
 
     def __init__(self, member: "ClusterMember", bus: MemoryBus) -> None:
         super().__init__(member.loop, bus)
@@ -60,23 +63,7 @@ class _Bus(Abroad):
 
     def bind(self, ears: Ears) -> None:
         """Say who hears."""
-        self._thing.bind(_Overhearing(self._member, ears))
-
-
-class _Overhearing(Hearing):
-    """Looks at what is heard."""
-
-    def __init__(self, member: "ClusterMember", ears: Ears) -> None:
-        super().__init__(member.loop, ears)
-        self._cluster = member.cluster
-
-    def heard(self, frame: bytes) -> None:
-        ask = ask_in(frame)
-        if ask is not None:
-            self._cluster.counts[f"asks after {ask.hops} hops"] += 1
-            if ask.hops > MAX_HOPS:
-                self._cluster.fail(f"{ask} has been passed on too often")
-        super().heard(frame)
+        self._thing.bind(Hearing(self._member.loop, ears))
 
 
 class _Locks(MemoryLocks):
@@ -158,7 +145,17 @@ class ClusterMember(Process):
         self.bus = _Bus(self, self._memory_bus)
         self.exchange = Exchange(self.id, cast(Any, self.bus))
         self.routes = Routes(self.exchange, self.journal, SHARDS, self.cluster.now_ms)
+        listeners = self.exchange._listeners
+        listeners["ask"] = partial(self._overhear, listeners["ask"])
         return self.routes
+
+    def _overhear(self, callback: Callback, sender: str, body: msgspec.Raw) -> None:
+        """Look at an ask that is heard."""
+        ask = decode_ask(body)
+        self.cluster.counts[f"asks after {ask.hops} hops"] += 1
+        if ask.hops > MAX_HOPS:
+            self.cluster.fail(f"{ask} has been passed on too often")
+        callback(sender, body)
 
     def _keeper(self) -> Keeper:
         cluster = self.cluster

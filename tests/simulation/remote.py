@@ -1,11 +1,9 @@
-"""What crosses the bus in a world: answers as the auditor reads them, and asks as they travel."""
+"""Answers that have crossed the bus, as the auditor reads them."""
 
 from typing import Any, Final
 
 import msgspec
 
-from actors.runtime.exchange import Envelope
-from actors.runtime.frames import Ask, decode_ask
 from actors.wallet.commands import Adjust, SendTip, StartRain
 from protocol.commands.crash import (
     BetCrash,
@@ -59,17 +57,9 @@ _ANSWERS: Final[dict[type, type[msgspec.Struct]]] = {
     GetCrash: CrashState,
 }
 
-_open = msgspec.msgpack.Decoder(Envelope).decode
-
 
 def typed(command: Any, outcome: Any) -> Any:
     """An answer as the type that the catalogue promises, wherever it was made."""
     if not isinstance(outcome, dict):
         return outcome
     return msgspec.convert(outcome, _ANSWERS[type(command)])
-
-
-def ask_in(frame: bytes) -> Ask | None:
-    """The ask that a frame carries, if it is one."""
-    envelope = _open(frame)
-    return decode_ask(envelope.body) if envelope.topic == "ask" else None
