@@ -1,5 +1,6 @@
-"""The pools of connections: for actors, and for people's queries and accounts."""
+"""The pools of connections: for actors, for people's queries and accounts, and for locks."""
 
+from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -9,6 +10,8 @@ _CONNECTIONS: Final = 8
 # One for a batch of actors, and one each for look-ups, what is written behind and a wallet that is
 # rebuilt meanwhile. The journal's lanes have connections of their own.
 _RUNTIME_CONNECTIONS: Final = 4
+# Whoever looks for holders of locks does one thing after the other.
+_LOCKS_CONNECTIONS: Final = 1
 # Connecting, and a single statement that nobody bounds otherwise.
 _TIMEOUT_S: Final = 1.8
 # When the server itself ends a statement, as nobody waits for it any more.
@@ -16,27 +19,31 @@ _STATEMENT_TIMEOUT_MS: Final = 2_000
 
 
 class Pools(NamedTuple):
-    """Two pools, so that nothing people ask for keeps a bet from its wallet."""
+    """Three pools, so that nothing people ask for keeps a bet from its wallet."""
 
     runtime: asyncpg.Pool
     """Reads actors and rows of request ids; writes snapshots and the outbox."""
     people: asyncpg.Pool
     """Queries, accounts and sessions."""
+    locks: asyncpg.Pool
+    """Finds and ends the holders of locks: just when a crowd of actors has to be read."""
 
     def terminate(self) -> None:
         """End all connections at once."""
-        self.runtime.terminate()
-        self.people.terminate()
+        for pool in self:
+            pool.terminate()
 
 
 async def open_pools(dsn: str) -> Pools:
     """The pools of a node, ready. Raises what connecting raises."""
-    runtime = await open_pool(dsn, _RUNTIME_CONNECTIONS)
-    try:
-        return Pools(runtime, await open_pool(dsn))
-    except BaseException:
-        runtime.terminate()
-        raise
+    with ExitStack() as if_another_fails:
+        runtime = await open_pool(dsn, _RUNTIME_CONNECTIONS)
+        if_another_fails.callback(runtime.terminate)
+        people = await open_pool(dsn)
+        if_another_fails.callback(people.terminate)
+        locks = await open_pool(dsn, _LOCKS_CONNECTIONS)
+        if_another_fails.pop_all()
+    return Pools(runtime, people, locks)
 
 
 async def open_pool(dsn: str, connections: int = _CONNECTIONS) -> asyncpg.Pool:
