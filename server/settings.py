@@ -281,16 +281,23 @@ class Settings(BaseSettings):
         60, ge=0.1, le=86_400, description="Idle actors are put away after this time."
     )
     bets_per_second: int = Field(
-        100, ge=1, le=100_000, description="Bets that one player may place in a second."
+        100,
+        ge=1,
+        le=100_000,
+        description="Bets that one player may place in a second. Each node counts for itself.",
     )
     commands_per_second: int = Field(
-        50, ge=1, le=100_000, description="Other commands of one player in a second."
+        50,
+        ge=1,
+        le=100_000,
+        description="Other commands of one player in a second. Each node counts for itself.",
     )
     sign_ins_per_minute: int = Field(
         20,
         ge=1,
         le=100_000,
-        description="Registrations, log-ins and refreshes from one address in a minute.",
+        description="Registrations, log-ins and refreshes from one address in a minute. Each node"
+        " counts for itself: of N nodes behind a balancer, N times as many passwords may be tried.",
     )
     max_connections: int = Field(
         20_000,
@@ -303,23 +310,24 @@ class Settings(BaseSettings):
         200,
         ge=1,
         le=1_000_000,
-        description="Sessions from one address; more are told `too_many_connections`. Its HTTP"
-        " connections are limited too, to twice this number and six.",
+        description="Sessions from one address on this node; more are told"
+        " `too_many_connections`. Its HTTP connections are limited too, to twice this number and"
+        " six.",
     )
     max_connections_per_user: int = Field(
         20,
         ge=1,
         le=1_000_000,
-        description="Connections of one player: devices, tabs, and those that a bad network left"
-        " behind. One more is told `too_many_user_connections`.",
+        description="Connections of one player to this node: devices, tabs, and those that a bad"
+        " network left behind. One more is told `too_many_user_connections`.",
     )
     handshakes_per_second: int = Field(
         1_000,
         ge=1,
         le=1_000_000,
-        description="Sessions opened in a second. After an outage everybody comes back at once:"
-        " more than this wait their turn, so that bets go on meanwhile, and who would wait for"
-        " longer than 15 seconds is told `overloaded`.",
+        description="Sessions opened on this node in a second. After an outage everybody comes back"
+        " at once: more than this wait their turn, so that bets go on meanwhile, and who would wait"
+        " for longer than 15 seconds is told `overloaded`.",
     )
     connect_timeout_milliseconds: int = Field(
         10_000,
@@ -354,8 +362,8 @@ class Settings(BaseSettings):
         None,
         ge=1,
         le=100_000_000,
-        description="Packets from all connections of one address in a second, so that many sockets"
-        " together cannot take what one may not; those that send past it end with"
+        description="Packets from all connections of one address to this node in a second, so that"
+        " many sockets together cannot take what one may not; those that send past it end with"
         " `address_flooding`. A request over HTTP counts as two and a new session as twenty; past"
         " it they are told `rate_limited`. Unless set, four times the bound of one connection.",
     )
