@@ -1,8 +1,6 @@
 """A witness inside PostgreSQL: which connection wrote each row, and whether it had the lock."""
 
-from collections.abc import Collection
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from zlib import crc32
 
 import asyncpg
@@ -38,7 +36,6 @@ _UNSEEN: Final = """
         - (select count(*) from written)
 """
 _UNLOCKED: Final = "select kind, key, seq, pid from written where not locked"
-_LATE: Final = "select kind, key, seq, pid from written where pid = any($1) and at > $2"
 
 
 async def install(dsn: str) -> None:
@@ -71,11 +68,3 @@ async def check(connection: asyncpg.Connection) -> None:
         assert unseen == 0, f"{unseen} rows were not seen"
         unlocked = await connection.fetch(_UNLOCKED)
         assert not unlocked, f"written without the lock of their shard: {unlocked}"
-
-
-async def written_by(
-    connection: asyncpg.Connection, pids: Collection[int], since: datetime
-) -> list[Any]:
-    """The rows that some connections wrote after a moment of the database's clock."""
-    rows: list[Any] = await connection.fetch(_LATE, list(pids), since)
-    return rows
