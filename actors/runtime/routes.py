@@ -401,16 +401,18 @@ class Routes:
         self.served += 1
         shard = self._placement.shard_of(ask.kind, ask.key)
         route = self._routes[shard]
-        if self._placement.owns(shard):
-            if route.parked and not route.asked:
-                # Ours by now, which is noted in a moment: those that came earlier come first.
-                self._set_owner(route, self._me)
+        owned = self._placement.owns(shard)
+        if owned and route.parked:
+            # Ours by now, which is noted in a moment: those that came earlier come first.
+            self._set_owner(route, self._me)
+        if owned and not route.parked:
             self._local(ask.kind, ask.key, command, reply)
             return
         if route.owner == sender:
             # It would not ask if it were.
             route.owner = None
-        self._send(shard, ask.kind, ask.key, command, reply, ask.hops + 1, ask.expires_ms)
+        hops = ask.hops if owned else ask.hops + 1
+        self._send(shard, ask.kind, ask.key, command, reply, hops, ask.expires_ms)
 
     def close(self) -> None:
         """Refuse what waits, and stop the timers."""
