@@ -13,7 +13,7 @@ from benchmarks.contenders import ContenderMeter
 from benchmarks.contest import Run
 from benchmarks.ledger import check_rows
 from benchmarks.measurement import measure
-from benchmarks.nodes import CLUSTER_NAME, Node, Nodes, until_seen
+from benchmarks.nodes import CLUSTER_NAME, SECRET, Node, Nodes, until_seen
 from benchmarks.plan import Plan
 from benchmarks.players import BET, Player
 from benchmarks.redis_process import redis_running
@@ -83,7 +83,11 @@ async def arranged(name: str) -> AsyncIterator[Arrangement]:
         if name != SOLO:
             redis = await stack.enter_async_context(redis_running(NOT_PERSISTING))
             redis_pid, redis_url = redis.pid, f"unix://{redis.path}"
-            settings = {"REDIS_URL": redis_url, "PITBOSS_CLUSTER_NAME": CLUSTER_NAME}
+            settings = {
+                "REDIS_URL": redis_url,
+                "PITBOSS_CLUSTER_NAME": CLUSTER_NAME,
+                "PITBOSS_JWT_SECRET": SECRET,
+            }
         command = (*SERVE, "--workers", str(workers))
         server = await stack.enter_async_context(serving(storage, settings, command))
         if name != SOLO:

@@ -4,6 +4,7 @@ They share a PostgreSQL that syncs to disk and a Redis, both of a benchmark's ow
 """
 
 import asyncio
+import secrets
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Sequence
@@ -29,11 +30,14 @@ from benchmarks.server_process import (
     own_storage,
     until_ready,
 )
+from server.cluster.credential import bus_key
 from storage.locks import PostgresLocks
 from storage.redis_server import NOT_PERSISTING
 from storage.registry import RedisRegistry
 
 CLUSTER_NAME: Final = "bench"
+SECRET: Final = secrets.token_hex(32)
+"""The JWT secret of all nodes of a benchmark."""
 SHARDS: Final = 64
 # Longer than any take-over takes: a member has to be silent for seconds first.
 _PLACED_LIMIT_S: Final = 60.0
@@ -159,7 +163,7 @@ def shard_of(user_id: int) -> int:
 
 async def until_seen(redis_url: str, members: int) -> None:
     """Wait until so many members can own shards, and own them all. Raises ServerError."""
-    registry = RedisRegistry(redis_url, CLUSTER_NAME)
+    registry = RedisRegistry(redis_url, CLUSTER_NAME, bus_key(SECRET, CLUSTER_NAME))
     try:
         async with asyncio.timeout(_PLACED_LIMIT_S):
             while True:
@@ -189,9 +193,10 @@ async def clustered(names: Sequence[str]) -> AsyncIterator[Nodes]:
             **storage.environment,
             "REDIS_URL": url,
             "PITBOSS_CLUSTER_NAME": CLUSTER_NAME,
+            "PITBOSS_JWT_SECRET": SECRET,
             "PITBOSS_SHARDS": str(SHARDS),
         }
-        registry = RedisRegistry(url, CLUSTER_NAME)
+        registry = RedisRegistry(url, CLUSTER_NAME, bus_key(SECRET, CLUSTER_NAME))
         nodes = [Node(name, settings) for name in names]
         try:
             # One after the other: the first makes the schema and the secrets.

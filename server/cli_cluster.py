@@ -18,6 +18,7 @@ from server.app import now_ms
 from server.cli_office import existing_database
 from server.cli_run import run, settings_or_exit
 from server.cli_table import table
+from server.cluster.credential import bus_key
 from server.cluster.survey import Node, Survey, survey
 from server.serve import DRAIN
 from server.settings import Settings
@@ -116,11 +117,15 @@ async def _registry(settings: Settings) -> AsyncIterator[tuple[RedisRegistry, st
             f"No nodes meet here: REDIS_URL is not set, and no Redis of `pitboss serve --workers`"
             f" runs in {settings.data_dir}."
         )
-    registry = RedisRegistry(url, settings.cluster_name)
+    registry = RedisRegistry(url, settings.cluster_name, _key(settings))
     try:
         yield registry, url
     finally:
         await registry.close()
+
+
+def _key(settings: Settings) -> bytes:
+    return bus_key(settings.jwt_secret_value(), settings.cluster_name)
 
 
 @asynccontextmanager
@@ -143,7 +148,7 @@ async def _drain(settings: Settings, wanted: str) -> str:
         member = _named(await registry.look(), wanted)
         me = f"operator-{secrets.token_hex(4)}"
         bus = RedisBus(url, settings.cluster_name, me)
-        exchange = Exchange(me, bus)
+        exchange = Exchange(me, bus, _key(settings))
         running = asyncio.create_task(bus.run())
         try:
             await _until_gone(registry, exchange, member)

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 
 from actors.runtime.membership import EXPIRES_MS, Member
 from actors.runtime.ports import Unreachable
+from actors.runtime.seal import Seal
 
 log = logging.getLogger(__name__)
 
@@ -31,11 +32,14 @@ _decode = msgspec.json.Decoder(Member).decode
 class RedisRegistry:
     """The announcements of a cluster's members in a Redis, and the set of their ids.
 
-    `url` is as redis-py reads it; raises ValueError for what is none. `expires_ms` is how long an
-    announcement is seen that is not renewed.
+    `url` is as redis-py reads it; raises ValueError for what is none. Announcements are sealed with
+    the cluster's `key`, and those that are not are passed over. `expires_ms` is how long one is
+    seen that is not renewed.
     """
 
-    def __init__(self, url: str, cluster: str, *, expires_ms: int = EXPIRES_MS) -> None:
+    def __init__(
+        self, url: str, cluster: str, key: bytes = b"", *, expires_ms: int = EXPIRES_MS
+    ) -> None:
         self._redis = Redis.from_url(
             url,
             # One at a time; the second is for `withdraw` beside an announcement that hangs.
@@ -47,6 +51,7 @@ class RedisRegistry:
             protocol=2,
             client_name=f"{cluster}-registry",
         )
+        self._seal = Seal(key)
         self._expires_ms = expires_ms
         self._prefix = f"{cluster}:member:"
         self._ids = f"{cluster}:members"
@@ -96,7 +101,8 @@ class RedisRegistry:
     async def _tell(self, mine: Member) -> list[str]:
         """Announce oneself; the ids of all, some of them perhaps gone."""
         async with self._redis.pipeline(transaction=False) as asked:
-            asked.set(self._prefix + mine.id, _encode(mine), px=self._expires_ms)
+            said = self._seal.sealed(_sealed_for(mine.id), _encode(mine))
+            asked.set(self._prefix + mine.id, said, px=self._expires_ms)
             asked.sadd(self._ids, mine.id)
             asked.expire(self._ids, _SET_EXPIRES_S)
             asked.smembers(self._ids)
@@ -107,25 +113,34 @@ class RedisRegistry:
         now_s = time.monotonic()
         seen = []
         gone_since_s = {}
-        for member, said in zip(ids, found, strict=True):
-            if said is None:
+        for member, sent in zip(ids, found, strict=True):
+            if sent is None:
                 gone_since_s[member] = self._gone_since_s.get(member, now_s)
+                continue
+            assert isinstance(sent, bytes), "nothing is decoded on the way"
+            said = self._seal.opened(_sealed_for(member), sent)
+            if said is None:
+                self._warn_once(member, "of another JWT secret, or of a stranger")
                 continue
             try:
                 seen.append(_decode(said))
             except msgspec.DecodeError as error:
-                self._warn_once(member, error)
+                self._warn_once(member, f"of another version: {error}")
         self._gone_since_s = gone_since_s
         self._unreadable.intersection_update(ids)
         return seen
 
-    def _warn_once(self, member: str, error: Exception) -> None:
+    def _warn_once(self, member: str, why: str) -> None:
         if member not in self._unreadable:
             self._unreadable.add(member)
-            log.warning("the announcement of %s is of another version: %s", member, error)
+            log.warning("the announcement of %s is %s", member, why)
 
     async def _forget_ended(self) -> None:
         now_s = time.monotonic()
         ended = [id_ for id_, at_s in self._gone_since_s.items() if now_s - at_s >= _FORGET_S]
         if ended:
             await self._redis.srem(self._ids, *ended)
+
+
+def _sealed_for(member: str) -> bytes:
+    return b"member:" + member.encode()

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from actors.runtime.ports import Bus
+from actors.runtime.reminder import Reminder
+from actors.runtime.seal import Seal
 
 log = logging.getLogger(__name__)
 
@@ -29,18 +31,28 @@ _decode = msgspec.msgpack.Decoder(Envelope).decode
 
 # The topic of what rooms are told; each member has one listener for all of them.
 _ROOM = "room"
+# Where something is said, as its seal has it.
+_TO_MEMBER = b"to:"
+_TO_ALL = b"all"
+_TO_ROOM = b"room:"
 
 
 class Exchange:
     """One member's way to speak with others, and its ears. Topics are few and ours.
 
-    What cannot be understood, which another version may send, is logged and dropped; a listener
-    that fails harms no other.
+    What was not sealed with the cluster's `key` is dropped and counted, for a stranger may have
+    said it. What cannot be understood, which another version may send, is logged and dropped; a
+    listener that fails harms no other.
     """
 
-    def __init__(self, me: str, bus: Bus) -> None:
+    def __init__(self, me: str, bus: Bus, key: bytes = b"") -> None:
         self.me = me
+        self.forged = 0
+        """Frames that did not bear the cluster's seal."""
         self._bus = bus
+        self._seal = Seal(key)
+        self._forged_reminder = Reminder()
+        self._to_me = _TO_MEMBER + me.encode()
         self._listeners: dict[str, Callback] = {}
         self._room_listener: RoomCallback | None = None
         self._joined: list[Callable[[], None]] = []
@@ -72,15 +84,15 @@ class Exchange:
 
     def say(self, member: str, topic: str, body: Any) -> bool:
         """Say something to one member. False: it was certainly not sent, and will not be."""
-        return self._bus.post(member, self._framed(topic, body))
+        return self._bus.post(member, self._framed(_TO_MEMBER + member.encode(), topic, body))
 
     def say_all(self, topic: str, body: Any) -> bool:
         """Say something to all other members."""
-        return self._bus.post_all(self._framed(topic, body))
+        return self._bus.post_all(self._framed(_TO_ALL, topic, body))
 
     def publish(self, room: str, body: Any) -> bool:
         """Say something to the other members that have subscribed to a room."""
-        return self._bus.publish(room, self._framed(_ROOM, body))
+        return self._bus.publish(room, self._framed(_TO_ROOM + room.encode(), _ROOM, body))
 
     def subscribe(self, room: str) -> None:
         """Hear a room: in force before whatever is said later."""
@@ -90,14 +102,28 @@ class Exchange:
         """Hear a room no more."""
         self._bus.unsubscribe(room)
 
-    def _framed(self, topic: str, body: Any) -> bytes:
-        return _encode((topic, self.me, body))
+    def _framed(self, destination: bytes, topic: str, body: Any) -> bytes:
+        return self._seal.sealed(destination, _encode((topic, self.me, body)))
+
+    def _opened(self, frame: bytes, *destinations: bytes) -> Envelope | None:
+        """What was said to one of these destinations, if a member said it."""
+        for destination in destinations:
+            said = self._seal.opened(destination, frame)
+            if said is not None:
+                return _read(said)
+        self.forged += 1
+        if self._forged_reminder.due():
+            log.warning(
+                "somebody without this cluster's JWT secret speaks on its bus: %d frames dropped",
+                self.forged,
+            )
+        return None
 
     # What the bus calls.
 
     def heard(self, frame: bytes) -> None:
         """Somebody said it to this member, or to all."""
-        envelope = _opened(frame)
+        envelope = self._opened(frame, self._to_me, _TO_ALL)
         listener = None if envelope is None else self._listeners.get(envelope.topic)
         if envelope is None or listener is None:
             return
@@ -108,7 +134,7 @@ class Exchange:
 
     def heard_room(self, room: str, frame: bytes) -> None:
         """Somebody said it to a room."""
-        envelope = _opened(frame)
+        envelope = self._opened(frame, _TO_ROOM + room.encode())
         if envelope is None or self._room_listener is None:
             return
         try:
@@ -125,11 +151,11 @@ class Exchange:
         _call(self._parted)
 
 
-def _opened(frame: bytes) -> Envelope | None:
+def _read(said: bytes) -> Envelope | None:
     try:
-        return _decode(frame)
+        return _decode(said)
     except msgspec.DecodeError as error:
-        log.warning("a frame of %d bytes cannot be read: %s", len(frame), error)
+        log.warning("a frame of %d bytes cannot be read: %s", len(said), error)
         return None
 
 

@@ -1,9 +1,7 @@
 """Other members as this one speaks with them about sessions: over HTTP, at their inner doors."""
 
-import hmac
 import re
 from collections.abc import Callable
-from hashlib import sha256
 from typing import Final, NamedTuple
 
 import aiohttp
@@ -11,11 +9,9 @@ from aiohttp import hdrs
 from multidict import CIMultiDictProxy
 
 from protocol.errors import UNREACHABLE, Failure
+from server.cluster.credential import Credential
 from server.sockets.elsewhere import Far
 
-# What the credential is made for; whoever has the cluster's secret can make it.
-_PURPOSE: Final = b"pitboss peer"
-_SCHEME: Final = "Pitboss"
 ADDRESS: Final = "X-Pitboss-Address"
 """The header that says for which client a member asks."""
 POLL: Final = "X-Pitboss-Poll"
@@ -26,11 +22,6 @@ _SID: Final = re.compile("[A-Za-z0-9_-]{1,64}")
 _KEEPALIVE_S: Final = 30.0
 # A member of the same network that takes no connection in this time is not there.
 _CONNECT_S: Final = 2.0
-
-
-def credential(secret: str) -> str:
-    """What members show each other: the header `Authorization`."""
-    return f"{_SCHEME} {hmac.new(secret.encode(), _PURPOSE, sha256).hexdigest()}"
 
 
 class PeerAnswer(NamedTuple):
@@ -50,7 +41,7 @@ class Peers:
     def __init__(self, me: str, address_of: Callable[[str], str | None], secret: str) -> None:
         self._me = me
         self._address_of = address_of
-        self._credential = credential(secret)
+        self._credential = Credential(secret)
         # Made when it is needed first.
         self._session: aiohttp.ClientSession | None = None
 
@@ -75,9 +66,11 @@ class Peers:
         # poll that is repeated loses what its first answer carried.
         url = f"http://{address}/sessions/{far.sid}/{what}"
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_S)
+        shown = self._credential.shown(far.sid, what, client, body)
+        headers = {hdrs.AUTHORIZATION: shown, ADDRESS: client}
         try:
             async with self._http().post(
-                url, data=body, headers={ADDRESS: client}, timeout=timeout, allow_redirects=False
+                url, data=body, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
                 # Whole: it is no larger than what may wait for a connection.
                 return PeerAnswer(answer.status, await answer.read(), answer.headers)
@@ -90,7 +83,6 @@ class Peers:
                 # Every poll that waits has a connection, and came in on one that is bounded here.
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                headers={hdrs.AUTHORIZATION: self._credential},
                 skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING),
             )
         return self._session

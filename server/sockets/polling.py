@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -20,6 +20,9 @@ from server.sockets.engine import Engine
 from server.sockets.handshake import error_response
 from server.sockets.listener import Arrival
 from server.sockets.options import SocketOptions
+
+BodyReader = Callable[[SocketOptions, web.Request], Awaitable[bytes]]
+"""Reads a request's body, as `read_body` does."""
 
 _TEXT: Final = "text/plain; charset=UTF-8"
 
@@ -123,15 +126,39 @@ async def receive(connection: Connection, request: web.Request) -> web.Response:
         connection.session.end_poll()
 
 
-async def send(connection: Connection, request: web.Request) -> web.Response:
-    """Take the packets of a POST. Raises `Failure` unsupported_encoding, which ends nothing."""
+async def read_body(options: SocketOptions, request: web.Request) -> bytes:
+    """The body, bounded in bytes and in time.
+
+    Raises `ProtocolViolation` too_large or transport_closed, which end the session.
+    """
+    if (request.content_length or 0) > options.max_payload_bytes:
+        raise ProtocolViolation(disconnects.TOO_LARGE)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(options.request_timeout_ms / 1000):
+            async for chunk in request.content.iter_any():
+                body += chunk
+                if len(body) > options.max_payload_bytes:
+                    raise ProtocolViolation(disconnects.TOO_LARGE)
+    except (TimeoutError, ConnectionError, web.RequestPayloadError):
+        raise ProtocolViolation(disconnects.TRANSPORT_CLOSED) from None
+    return bytes(body)
+
+
+async def send(
+    connection: Connection, request: web.Request, read: BodyReader = read_body
+) -> web.Response:
+    """Take the packets of a POST. Raises `Failure` unsupported_encoding, which ends nothing.
+
+    A Failure of `read` ends nothing either.
+    """
     refuse_compressed(request)
     try:
         connection.session.begin_post()
     except ProtocolViolation as violation:
         return _refuse(connection, violation)
     try:
-        packets = engineio.decode_payload(await read_body(connection.engine.options, request))
+        packets = engineio.decode_payload(await read(connection.engine.options, request))
     except ProtocolViolation as violation:
         connection.close(violation.reason)
         return refused(violation.reason)
@@ -150,25 +177,6 @@ async def send(connection: Connection, request: web.Request) -> web.Response:
     if connection.ended is None or connection.ended.orderly:
         return _text_response(b"ok")
     return refused(connection.ended)
-
-
-async def read_body(options: SocketOptions, request: web.Request) -> bytes:
-    """The body, bounded in bytes and in time.
-
-    Raises `ProtocolViolation` too_large or transport_closed, which end the session.
-    """
-    if (request.content_length or 0) > options.max_payload_bytes:
-        raise ProtocolViolation(disconnects.TOO_LARGE)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(options.request_timeout_ms / 1000):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > options.max_payload_bytes:
-                    raise ProtocolViolation(disconnects.TOO_LARGE)
-    except (TimeoutError, ConnectionError, web.RequestPayloadError):
-        raise ProtocolViolation(disconnects.TRANSPORT_CLOSED) from None
-    return bytes(body)
 
 
 def _refuse(connection: Connection, violation: ProtocolViolation) -> web.Response:

@@ -13,6 +13,7 @@ from tests.cli.conftest import Pitboss
 from tests.support.pitboss_process import PitbossProcess
 
 NOBODY = "redis://127.0.0.1:1/0"
+SECRET = "jVq8Zr3nT5wYx2Lk9Pd4Hs7Mb1Cf6Ga0"
 
 
 @pytest.fixture
@@ -20,6 +21,7 @@ def meeting(pitboss: Pitboss, redis_url: str, monkeypatch: pytest.MonkeyPatch) -
     """`pitboss` with a database and a Redis."""
     monkeypatch.setattr(cli_cluster, "BETWEEN_LOOKS_S", 0.05)
     monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("PITBOSS_JWT_SECRET", SECRET)
     return pitboss
 
 
@@ -37,7 +39,7 @@ def nodes(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[list[Pi
                 REDIS_URL=redis_url,
                 PITBOSS_NODE_NAME=name,
                 PITBOSS_DEMO_PLAYER="false",
-                PITBOSS_JWT_SECRET="jVq8Zr3nT5wYx2Lk9Pd4Hs7Mb1Cf6Ga0",
+                PITBOSS_JWT_SECRET=SECRET,
                 PITBOSS_SEED_ENCRYPTION_KEY="q1W2e3R4t5Y6u7I8o9P0a1S2d3F4g5H6j7K8l9Z0x1c=",
             )
             node.start()

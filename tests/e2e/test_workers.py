@@ -16,6 +16,7 @@ import pytest
 from redis import Redis
 
 from actors.runtime.membership import Member, shards_of_bits
+from server.cluster.credential import bus_key
 from storage.embedded import EmbeddedPostgres
 from storage.redis_server import EmbeddedRedis
 from storage.registry import RedisRegistry
@@ -66,7 +67,8 @@ async def whole(server: PitbossProcess) -> dict[str, Member]:
     async with asyncio.timeout(LIMIT_S):
         while (url := EmbeddedRedis(data(server)).running_url) is None:
             await asyncio.sleep(0.01)
-    registry = RedisRegistry(url, "pitboss")
+    secret = (data(server) / "jwt_secret").read_text()
+    registry = RedisRegistry(url, "pitboss", bus_key(secret, "pitboss"))
     try:
         async with asyncio.timeout(LIMIT_S):
             while True:

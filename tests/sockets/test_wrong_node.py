@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from server.cluster import takeover
-from server.cluster.peers import credential
+from server.cluster.credential import MOST_APART_S, Credential
 from server.sockets.admission import PACKETS_PER_REQUEST
 from server.sockets.options import SocketOptions
 from tests.sockets.application import Served
@@ -259,30 +260,63 @@ async def test_a_member_that_does_not_answer_is_unreachable(
     assert (await poller.get())[0] == 503
 
 
+def shown(what: str, sid: str = "x", secret: str = SECRET, late_s: float = 0.0) -> dict[str, str]:
+    """What a member shows with a request that has no body."""
+    credential = Credential(secret, lambda: time.time() - late_s)
+    return {"Authorization": credential.shown(sid, what, "", b"")}
+
+
 async def test_the_inner_door_is_for_members_alone(nodes: tuple[Member, Member]) -> None:
     one, _two = nodes
     async with aiohttp.ClientSession() as http:
         for headers in (
             {},
-            {"Authorization": credential("another secret")},
-            {"Authorization": "é"},
+            {"Authorization": "Pitboss 1 2 3"},
+            {"Authorization": "Pitboss é 2 é"},
+            shown("poll", secret="another secret"),
         ):
             async with http.post(f"http://{one.inner}/sessions/x/poll", headers=headers) as answer:
                 assert answer.status == 403
-        shown = {"Authorization": credential(SECRET)}
         for path in ("/", "/socket.io/?EIO=4&transport=polling", "/sessions/x/other"):
-            async with http.post(f"http://{one.inner}{path}", headers=shown) as answer:
+            url = f"http://{one.inner}{path}"
+            async with http.post(url, headers=shown("other")) as answer:
                 assert answer.status == 404
+
+
+async def test_what_was_overheard_is_good_for_nothing_else(
+    nodes: tuple[Member, Member], caplog: pytest.LogCaptureFixture
+) -> None:
+    one, _two = nodes
+    overheard = shown("post", ONE)
+    later, earlier = (shown("post", ONE, late_s=s) for s in (2 * MOST_APART_S, -2 * MOST_APART_S))
+    url = f"http://{one.inner}/sessions"
+    async with aiohttp.ClientSession() as http:
+        poller = Poller(http, one.url)
+        await poller.join()
+        sid, theirs = poller.sid, shown("post", poller.sid)
+        for path, headers, body, status in (
+            (f"{ONE}/post", overheard, b"", 400),  # as it was: there is no such session
+            (f"{ONE}/poll", overheard, b"", 403),
+            (f"{ONE}x/post", overheard, b"", 403),
+            (f"{ONE}/post", overheard | {"X-Pitboss-Address": "10.0.0.1"}, b"", 403),
+            (f"{ONE}/post", later, b"", 403),
+            (f"{ONE}/post", earlier, b"", 403),
+            (f"{sid}/post", theirs, b"41", 403),
+            (f"{sid}/end", shown("end", sid), b"client_closed", 403),
+        ):
+            async with http.post(f"{url}/{path}", headers=headers, data=body) as answer:
+                assert (answer.status, path) == (status, path)
+        assert one.connections == 1
+    assert caplog.text.count("do the clocks of the nodes differ") == 1
 
 
 async def test_nothing_is_forwarded_twice(nodes: tuple[Member, Member]) -> None:
     one, two = nodes
-    shown = {"Authorization": credential(SECRET)}
     async with aiohttp.ClientSession() as http:
         poller = Poller(http, two.url)
         await poller.join()
         url = f"http://{one.inner}/sessions/{poller.sid}/poll"
-        async with http.post(url, headers=shown) as answer:
+        async with http.post(url, headers=shown("poll", poller.sid)) as answer:
             assert answer.status == 400
             assert "unknown sid" in await answer.text()
         assert (one.connections, two.connections) == (0, 1)

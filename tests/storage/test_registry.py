@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from actors.runtime.membership import Member
+from actors.runtime.seal import Seal
 from storage import registry as registry_module
 from storage.registry import RedisRegistry
 
@@ -29,8 +30,9 @@ async def test_an_announcement_of_another_version_is_passed_over_with_one_warnin
 ) -> None:
     async with registry(redis_url) as a, Redis.from_url(redis_url) as client:
         await client.sadd("tried:members", "b", "c")
-        await client.set("tried:member:b", b'{"id": "b", "of": "the future"}')
-        await client.set("tried:member:c", b"\xff\x00")
+        future = b'{"id": "b", "of": "the future"}'
+        await client.set("tried:member:b", Seal().sealed(b"member:b", future))
+        await client.set("tried:member:c", Seal().sealed(b"member:c", b"\xff\x00"))
         for _ in range(3):
             assert await a.announce(member("a")) == [member("a")]
     first, second = [record.message for record in caplog.records]
@@ -38,11 +40,32 @@ async def test_an_announcement_of_another_version_is_passed_over_with_one_warnin
     assert "the announcement of c is of another version" in second
 
 
+async def test_a_strangers_announcement_is_passed_over_with_one_warning(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with registry(redis_url) as stranger, Redis.from_url(redis_url) as client:
+        ours = RedisRegistry(redis_url, "tried", b"the cluster's")
+        await stranger.announce(member("b"))
+        await client.sadd("tried:members", "c")
+        await client.set("tried:member:c", b"{}")
+        for _ in range(3):
+            assert await ours.announce(member("a")) == [member("a")]
+        assert await ours.look() == [member("a")]
+        # What a member said of itself is nobody else's.
+        await client.copy("tried:member:a", "tried:member:b", replace=True)
+        assert await ours.look() == [member("a")]
+        await ours.close()
+    told = [record.message for record in caplog.records]
+    assert told == [
+        f"the announcement of {name} is of another JWT secret, or of a stranger" for name in "bc"
+    ]
+
+
 async def test_a_newer_version_may_say_more(redis_url: str) -> None:
     async with registry(redis_url) as a, Redis.from_url(redis_url) as client:
         await client.sadd("tried:members", "b")
         said = b'{"id": "b", "name": "node b", "started_at_ms": 1, "mood": "good"}'
-        await client.set("tried:member:b", said)
+        await client.set("tried:member:b", Seal().sealed(b"member:b", said))
         assert member("b") in await a.announce(member("a"))
 
 

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 import asyncpg
 
 from actors.runtime.membership import Member, shards_of_bits, winner
+from server.cluster.credential import bus_key
 from storage.registry import RedisRegistry
 from storage.writer import LOCK_CLASS
 from tests.support.cutter import Cutter, cutting_socket, cutting_to
@@ -103,7 +104,8 @@ class Cluster:
 
     async def members(self) -> dict[str, Member]:
         """Those that are announced in Redis, by name."""
-        registry = RedisRegistry(self.redis.url, CLUSTER_NAME)
+        key = bus_key(SETTINGS["PITBOSS_JWT_SECRET"], CLUSTER_NAME)
+        registry = RedisRegistry(self.redis.url, CLUSTER_NAME, key)
         try:
             return {member.name: member for member in await registry.look()}
         finally:
