@@ -28,6 +28,8 @@ class Heir:
     def __init__(self, membership: Membership, locks: Locks) -> None:
         self._membership = membership
         self._locks = locks
+        # Connections of servers without a cluster that were found to hold shards.
+        self._strangers: set[int] = set()
         # When the holders of locks were last asked for.
         self._asked_s = float("-inf")
         # Members whose connections were ended: not again before, and the pause after that.
@@ -43,10 +45,16 @@ class Heir:
             return 0
         self._asked_s = now_s
         silent: dict[Holder, None] = {}
+        strangers = set()
         for shard, holder in (await self._locks.holders(stuck)).items():
-            # Whoever is alone on this database, without Redis, was never heard and is not silent.
-            if holder.member and self._membership.may_end(holder.member, shard):
+            if not holder.member:
+                # Whoever is alone on this database, without Redis, was never heard: not silent.
+                strangers.add(holder.pid)
+            elif self._membership.may_end(holder.member, shard):
                 silent[holder] = None
+        if strangers - self._strangers:
+            log.error("a server without REDIS_URL holds shards of this database: end it first")
+        self._strangers = strangers
         ended: set[str] = set()
         for member in dict.fromkeys(holder.member for holder in silent):
             if len(ended) < MAX_ENDED and self._may_end_again(member):

@@ -405,12 +405,15 @@ async def test_who_lives_unseen_is_not_fought_with(caplog: pytest.LogCaptureFixt
 
 
 @on_virtual_time
-async def test_a_node_that_is_alone_on_the_database_is_never_ended() -> None:
+async def test_a_node_that_is_alone_on_the_database_is_never_ended_and_that_is_said_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     house = House()
     house.locks = dict.fromkeys(range(SHARDS), "")
     first = await house.join("a")
     await asyncio.sleep(60)
     assert (first.owned, house.ended) == (set(), [])
+    assert caplog.text.count("a server without REDIS_URL holds shards") == 1
 
 
 class Deaf:
