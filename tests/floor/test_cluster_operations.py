@@ -1,6 +1,7 @@
 """What a node of a cluster tells an operator's tools: metrics, and readiness without Redis."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ from storage.pool import open_pools
 from storage.redis_server import EmbeddedRedis
 from tests.floor.house import LIMIT_S, House, bet
 from tests.floor.test_operations import fetch
+
+GUIDE = Path(__file__).parents[2] / "docs" / "cluster.md"
 
 
 @pytest_asyncio.fixture
@@ -63,6 +66,7 @@ async def test_metrics_tell_of_members_shards_and_the_bus(house: House) -> None:
         "pitboss_silent_ended_total 0.0",
         "pitboss_bus_connected 1.0",
         "pitboss_bus_joined_total 1.0",
+        "pitboss_bus_forged_total 0.0",
         'pitboss_bus_frames_total{kind="refused"} 0.0',
         'pitboss_remote_commands_total{kind="done"} 0.0',
         'pitboss_remote_commands_total{kind="timed_out"} 0.0',
@@ -70,6 +74,15 @@ async def test_metrics_tell_of_members_shards_and_the_bus(house: House) -> None:
         "pitboss_parked 0.0",
     ):
         assert f"\n{line}\n" in page, line
+
+
+async def test_the_metrics_that_operators_are_told_to_watch_are_there(house: House) -> None:
+    _, page = await fetch(house, "/metrics")
+    named = set(re.findall(r"`(pitboss_[^`]+)`", GUIDE.read_text()))
+    assert len(named) > 20
+    told = {line.partition(" ")[0] for line in page.splitlines()}
+    told |= {name.partition("{")[0] for name in told}
+    assert named <= told
 
 
 async def test_without_redis_a_node_says_so_goes_on_serving_and_heals(
