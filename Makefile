@@ -16,7 +16,7 @@ help:
 	@echo "make check          lint, formatting, types, import rules, tidiness"
 	@echo "make sim SEED=7     simulate one seed; without SEED, 1,000 of them"
 	@echo "make fuzz SEED=7    fuzz the parsers and live servers for ten minutes"
-	@echo "make bench          measure everything, briefly: about eight minutes"
+	@echo "make bench          measure everything, briefly: about ten minutes"
 	@echo "make docs           write docs/configuration.md and docs/errors.md from the code"
 	@echo "make lock           pin the packages of requirements*.in anew"
 	@echo "make clean          remove .venv and caches; ./data stays"
@@ -51,6 +51,7 @@ bench: $(VENV)/.development
 	$(RUN) -m benchmarks.storm --quick
 	$(RUN) -m benchmarks.crash --quick
 	$(RUN) -m benchmarks.recovery --quick
+	$(RUN) -m benchmarks.cluster --quick
 	$(RUN) -m benchmarks.soak --quick
 
 docs: $(VENV)/.runtime
