@@ -14,7 +14,7 @@ help:
 	@echo "make serve WORKERS=2   the same with two processes, and a Redis that they meet over"
 	@echo "make test           run every test"
 	@echo "make check          lint, formatting, types, import rules, tidiness"
-	@echo "make sim SEED=7     simulate one seed; without SEED, 1,000 of them"
+	@echo "make sim SEED=7     simulate one seed; without SEED, 1,000 worlds of each kind"
 	@echo "make fuzz SEED=7    fuzz the parsers and live servers for ten minutes"
 	@echo "make bench          measure everything, briefly: about ten minutes"
 	@echo "make docs           write docs/configuration.md and docs/errors.md from the code"
