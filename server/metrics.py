@@ -230,6 +230,11 @@ class ClusterCollector(Collector):
         yield CounterMetricFamily(
             "pitboss_bus_joined", "How often the bus was joined.", value=traffic.joined
         )
+        yield CounterMetricFamily(
+            "pitboss_bus_forged",
+            "Frames without the cluster's seal, which were dropped.",
+            value=self._cluster.exchange.forged,
+        )
 
     def _remote(self) -> Iterator[Metric]:
         routes = self._cluster.routes
