@@ -319,7 +319,7 @@ async def test_a_node_that_fails_to_let_go_keeps_no_lock(caplog: pytest.LogCaptu
     def fail(_shards: Collection[int]) -> list[Any]:
         raise ZeroDivisionError
 
-    first.leave = fail  # type: ignore[method-assign, assignment]
+    first.leave = fail  # type: ignore[method-assign, assignment] # what a fault would do
     second = await house.join("b")
     assert second.keeper.settled
     assert "could not be put in place" in caplog.text
