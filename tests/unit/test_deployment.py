@@ -17,6 +17,8 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
 NODES = sorted(name for name, service in SERVICES.items() if service.get("build") == ".")
+# As Compose puts it in from .env.
+PASSWORD = "${REDIS_PASSWORD:?is not set}"
 SECRETS = {
     "PITBOSS_JWT_SECRET": "jVq8Zr3nT5wYx2Lk9Pd4Hs7Mb1Cf6Ga0",
     "PITBOSS_SEED_ENCRYPTION_KEY": "q1W2e3R4t5Y6u7I8o9P0a1S2d3F4g5H6j7K8l9Z0x1c=",
@@ -67,7 +69,14 @@ def test_a_node_has_its_own_name_and_address_and_trusts_nginx_alone(
     assert settings.cluster_host == address(name)
     assert settings.trusted_proxies == {ip_network(address("nginx"))}
     assert "@postgres/" in settings.database_url
-    assert "//redis:" in settings.redis_url
+    assert settings.redis_url == f"redis://:{PASSWORD}@redis:6379/0"
+
+
+def test_redis_asks_for_the_password_that_nodes_have() -> None:
+    redis = SERVICES["redis"]
+    assert redis["command"][-2:] == ["--requirepass", PASSWORD]
+    assert redis["environment"]["REDISCLI_AUTH"] == PASSWORD
+    assert redis["healthcheck"]["test"] == ["CMD-SHELL", "redis-cli ping | grep PONG"]
 
 
 def test_all_addresses_are_of_the_network_and_different() -> None:
