@@ -24,9 +24,9 @@ help:
 serve: $(VENV)/.runtime
 	@exec $(RUN) -m server serve $(if $(WORKERS),--workers $(WORKERS))
 
-# Most tests wait for something: two files at a time keep two cores busy.
+# Most tests wait for something: three files at a time keep two cores busy.
 test: $(VENV)/.development
-	$(RUN) -m pytest --numprocesses 2 --dist loadfile
+	$(RUN) -m pytest --numprocesses 3 --dist loadfile
 
 check: $(VENV)/.development
 	$(RUN) -m ruff check
