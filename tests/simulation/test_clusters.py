@@ -10,7 +10,7 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.plan import CLUSTER_DISASTERS
 from tests.simulation.world import Result, run
 
-SEEDS = range(30)
+SEEDS = range(24)
 
 
 @pytest.fixture(scope="module")

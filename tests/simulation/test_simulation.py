@@ -9,7 +9,7 @@ from tests.simulation.books import SETTLED, paid, rolled
 from tests.simulation.loop import Stuck, VirtualLoop
 from tests.simulation.world import REFUSED, Result, run
 
-SEEDS = range(60)
+SEEDS = range(40)
 
 
 @pytest.fixture(scope="module")
