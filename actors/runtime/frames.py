@@ -45,13 +45,13 @@ REFUSED: Final = 3
 def _written(value: Any) -> Any:
     if isinstance(value, Failure):
         return value.kind.code, value.details
-    raise NotImplementedError(f"{type(value).__name__} does not travel")
+    raise TypeError(f"{type(value).__name__} does not travel")
 
 
 def _read(type_: type, value: Any) -> Any:
     if type_ is Failure:
         return failure_of(*value)
-    raise NotImplementedError(f"{type_.__name__} does not travel")
+    raise TypeError(f"{type_.__name__} does not travel")
 
 
 def failure_of(code: str, details: Mapping[str, Any]) -> Failure:
