@@ -205,7 +205,11 @@ class Connecting:
 
     async def __call__(self, *args: Any) -> Any:
         """What connecting returns, or raises."""
-        return Abroad(self._loop, await self._loop.outside(self._connect(*args)))
+        thing = await self._loop.outside(self._connect(*args))
+        if self._loop.dead:
+            # It was killed between being connected and going on.
+            raise asyncio.CancelledError
+        return Abroad(self._loop, thing)
 
 
 class Wire:
