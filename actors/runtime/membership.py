@@ -144,12 +144,13 @@ class Membership:
     def may_end(self, holder: str, shard: int) -> bool:
         """Whether the holder of a shard's lock may be ended: silent, or without a claim to it.
 
-        What happened while Redis was out of sight is not held against anybody.
+        What happened while Redis was out of sight is not held against anybody, nor what has not
+        been looked at yet.
         """
         now_s = self._clock_s()
         if holder not in self.members:
             since_s = max(self._seen_s.get(holder, float("-inf")), self._sight_since_s)
-            return self.sighted and now_s - since_s >= SILENT_S
+            return self.sighted and self._looked_s - since_s >= SILENT_S
         if shard in self.owned_by(holder):
             return False
         since_s, asked_s = self._disowned_s.get((holder, shard), (now_s, now_s))
@@ -157,4 +158,5 @@ class Membership:
             # The lock was somebody else's meanwhile, or it was not wanted.
             since_s = now_s
         self._disowned_s[holder, shard] = since_s, now_s
-        return self.sighted and now_s - max(since_s, self._sight_since_s) >= SILENT_S
+        since_s = max(since_s, self._sight_since_s)
+        return self.sighted and self._looked_s - since_s >= SILENT_S

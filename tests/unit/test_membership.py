@@ -164,3 +164,11 @@ def test_a_lock_that_was_not_asked_for_meanwhile_starts_it_anew(
     assert not asked_while_seen(cluster, clock, 2)
     see(cluster, clock, 2, member("a"), member("b"))
     assert not asked_while_seen(cluster, clock, 2)
+
+
+def test_what_was_not_looked_at_is_not_silence(cluster: Membership, clock: Clock) -> None:
+    see(cluster, clock, 5, member("a"), member("b", 1))
+    see(cluster, clock, SILENT_S - 0.5, member("a"))
+    clock.now_s += 1.0
+    assert cluster.sighted
+    assert not cluster.may_end("b", 1)
