@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -27,6 +28,16 @@ _SET_EXPIRES_S: Final = 3_600
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Member).decode
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """Speak with Redis for LIMIT_S at most. Raises Unreachable for all trouble with it."""
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise Unreachable(f"Redis: {error}") from error
 
 
 class RedisRegistry:
@@ -61,38 +72,29 @@ class RedisRegistry:
 
     async def announce(self, mine: Member) -> list[Member]:
         """Announce oneself, and see everybody who does. Raises Unreachable within LIMIT_S."""
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                ids = await self._tell(mine)
-                found = await self._redis.mget([self._prefix + member for member in ids])
-                seen = self._read(ids, found)
-                await self._forget_ended()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise Unreachable(f"Redis: {error}") from error
+        async with _in_time():
+            ids = await self._tell(mine)
+            found = await self._redis.mget([self._prefix + member for member in ids])
+            seen = self._read(ids, found)
+            await self._forget_ended()
         return seen
 
     async def look(self) -> list[Member]:
         """See everybody without announcing oneself. Raises Unreachable within LIMIT_S."""
-        try:
-            async with asyncio.timeout(LIMIT_S):
-                async with self._redis.pipeline(transaction=False) as asked:
-                    asked.smembers(self._ids)
-                    (known,) = await asked.execute()
-                ids = sorted(member.decode() for member in known)
-                keys = [self._prefix + member for member in ids]
-                return self._read(ids, await self._redis.mget(keys) if keys else [])
-        except (RedisError, OSError, TimeoutError) as error:
-            raise Unreachable(f"Redis: {error}") from error
+        async with _in_time():
+            async with self._redis.pipeline(transaction=False) as asked:
+                asked.smembers(self._ids)
+                (known,) = await asked.execute()
+            ids = sorted(member.decode() for member in known)
+            keys = [self._prefix + member for member in ids]
+            return self._read(ids, await self._redis.mget(keys) if keys else [])
 
     async def withdraw(self, member: str) -> None:
         """Be gone at once. Raises Unreachable within LIMIT_S."""
-        try:
-            async with asyncio.timeout(LIMIT_S), self._redis.pipeline(transaction=False) as asked:
-                asked.delete(self._prefix + member)
-                asked.srem(self._ids, member)
-                await asked.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise Unreachable(f"Redis: {error}") from error
+        async with _in_time(), self._redis.pipeline(transaction=False) as asked:
+            asked.delete(self._prefix + member)
+            asked.srem(self._ids, member)
+            await asked.execute()
 
     async def close(self) -> None:
         """End the connections."""

@@ -191,17 +191,12 @@ class Routes:
         for route in self._routes:
             if route.owner == member:
                 route.owner = None
-        lost = [
-            number
-            for number, asked in self._asked.items()
-            if asked.route.via == member and asked.route.asked
-        ]
+        lost = [number for number, asked in self._asked.items() if asked.route.via == member]
         for number in lost:
             self._give_up(number, LOST)
 
     def _set_owner(self, route: _Route, owner: str | None) -> None:
-        if route.owner != owner:
-            route.owner = owner
+        route.owner = owner
         self._flush(route)
 
     def _flush(self, route: _Route) -> None:
