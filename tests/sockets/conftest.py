@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 
+import aiohttp
 import pytest_asyncio
 import uvloop
 
 from tests.sockets.application import Served, serve
+from tests.sockets.two_nodes import Member, two_nodes
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -18,3 +20,16 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 async def served() -> AsyncIterator[Served]:
     async with serve() as running:
         yield running
+
+
+@pytest_asyncio.fixture
+async def nodes() -> AsyncIterator[tuple[Member, Member]]:
+    async with two_nodes() as pair:
+        yield pair
+
+
+@pytest_asyncio.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        yield session

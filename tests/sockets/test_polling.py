@@ -61,13 +61,6 @@ class Poller:
 
 
 @pytest_asyncio.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    timeout = aiohttp.ClientTimeout(total=10)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        yield session
-
-
-@pytest_asyncio.fixture
 async def poller(served: Served, http: aiohttp.ClientSession) -> Poller:
     return Poller(http, served.url)
 

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 import aiohttp
 import msgspec
 import pytest
-import pytest_asyncio
 
 from actors.decision import Item, Notice
 from actors.runtime.exchange import Exchange
@@ -23,19 +22,6 @@ from tests.sockets.raw import BINARY, TEXT, Door, RawSocket, frame, websocket
 from tests.sockets.test_wrong_node import StrayPoller
 from tests.sockets.two_nodes import Member, two_nodes
 from tests.support.memory_bus import MemoryBus
-
-
-@pytest_asyncio.fixture
-async def nodes() -> AsyncIterator[tuple[Member, Member]]:
-    async with two_nodes() as pair:
-        yield pair
-
-
-@pytest_asyncio.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    timeout = aiohttp.ClientTimeout(total=10)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        yield session
 
 
 async def joined(

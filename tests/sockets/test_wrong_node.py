@@ -3,13 +3,11 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 
 from server.cluster import takeover
 from server.cluster.credential import MOST_APART_S, Credential
@@ -35,19 +33,6 @@ class StrayPoller(Poller):
         handshake = await super().open()
         self.url = self.url.replace(self.home.url, self.elsewhere.url)
         return handshake
-
-
-@pytest_asyncio.fixture
-async def nodes() -> AsyncIterator[tuple[Member, Member]]:
-    async with two_nodes() as pair:
-        yield pair
-
-
-@pytest_asyncio.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    timeout = aiohttp.ClientTimeout(total=10)
-    async with aiohttp.ClientSession(timeout=timeout) as session:
-        yield session
 
 
 async def test_a_session_of_another_node_goes_on_through_this_one(
