@@ -19,6 +19,7 @@ const seen = { connects: 0, recovered: 0 };
 socket.on("connect", () => {
   seen.connects += 1;
   if (socket.recovered) seen.recovered += 1;
+  if (seen.connects === 1) socket.emit("arrived");
 });
 socket.on("said", ({ n }) => heard.push(n));
 socket.on("ended", () => {

@@ -66,7 +66,8 @@ async def test_nothing_is_missed_over_many_cuts(
         client = asyncio.create_task(
             node_client.run("recovery.js", url, json.dumps(transports), parser)
         )
-        await served.until(lambda: served.server.hub.rooms or client.done())
+        # A client whose first answer to CONNECT is cut off is not let in again, but in.
+        await served.until(lambda: served.application.events or client.done())
         talking = asyncio.create_task(talk(served, sent))
         comebacks = await cut_often(served, cutter, wanted)
         talking.cancel()
@@ -75,6 +76,7 @@ async def test_nothing_is_missed_over_many_cuts(
 
     assert seen["heard"] == sent, "nothing missing, nothing twice, in order"
     assert seen["recovered"] == seen["connects"] - 1
-    # Some answers to CONNECT are cut off too.
-    assert wanted <= comebacks <= served.server.recovery.outcomes["recovered"] + 1
-    assert wanted / 2 < seen["recovered"] <= comebacks
+    # Some answers to CONNECT are cut off too, and after the last cut it may come back once more.
+    let_in_again = served.server.recovery.outcomes["recovered"]
+    assert wanted <= comebacks <= let_in_again + 1
+    assert wanted / 2 < seen["recovered"] <= let_in_again
