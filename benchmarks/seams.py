@@ -11,8 +11,9 @@ from actors.runtime.post import Post
 from protocol.catalogue import COMMANDS
 from protocol.disconnects import DisconnectReason
 from protocol.socketio import MAIN_NAMESPACE, Argument
-from server.app import Pitboss, now_ms
+from server.app import Pitboss
 from server.caller import Caller
+from server.clock import now_ms
 from server.floor import Publishing
 from server.reply import Answer
 from server.router import Handler, Router

@@ -38,7 +38,7 @@ from server.allowance import Allowance
 from server.auth.passwords import Passwords
 from server.auth.service import Accounts
 from server.auth.tokens import Tokens
-from server.clock import Clock
+from server.clock import Clock, now_ms
 from server.cluster.address import reached_at
 from server.cluster.cluster import Cluster, new_member_id
 from server.cluster.door import InnerDoor
@@ -117,11 +117,6 @@ SHUTDOWN_S: Final = 1.0
 FLOOD_FACTOR: Final = 10
 # Connections of one address that may all send as much: an office where everybody plays sends less.
 FLOODS_PER_ADDRESS: Final = 4
-
-
-def now_ms() -> int:
-    """The wall clock in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 def _fresh_secret() -> str:

@@ -14,10 +14,10 @@ import msgspec
 from actors.runtime.exchange import Exchange
 from actors.runtime.membership import Member, shards_of_bits
 from actors.runtime.ports import Holder, Unreachable
-from server.app import now_ms
 from server.cli_office import existing_database
 from server.cli_run import run, settings_or_exit
 from server.cli_table import table
+from server.clock import now_ms
 from server.cluster.credential import bus_key
 from server.cluster.survey import Node, Survey, survey
 from server.serve import DRAIN

@@ -9,10 +9,10 @@ import click
 import msgspec
 
 from actors.crash.chain import DEFAULT_LENGTH, MOST_LENGTH
-from server.app import now_ms
 from server.cli_office import existing_database
 from server.cli_run import run, settings_or_exit
 from server.cli_table import table
+from server.clock import now_ms
 from storage.chains import (
     ChainRow,
     begin_chain,

@@ -9,10 +9,10 @@ import asyncpg
 import click
 
 from protocol.commands.auth import User
-from server.app import now_ms
 from server.auth.passwords import Passwords
 from server.auth.service import Accounts
 from server.auth.tokens import Tokens
+from server.clock import now_ms
 from server.serve import database
 from server.settings import Settings
 from storage.pool import open_pool

@@ -1,6 +1,12 @@
-"""The clock that actors decide by."""
+"""The wall clock, and the clock that actors decide by."""
 
+import time
 from collections.abc import Callable
+
+
+def now_ms() -> int:
+    """The wall clock in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 class Clock:

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from server import logs
-from server.app import Pitboss, now_ms
+from server.app import Pitboss
+from server.clock import now_ms
 from server.demo import banner, demo_token
 from server.openfiles import allow_connections
 from server.settings import Settings

@@ -7,8 +7,8 @@ import pytest
 import uvloop
 
 from protocol.bounds import MAX_USERNAME_CHARS
-from server.app import now_ms
 from server.auth.tokens import Tokens
+from server.clock import now_ms
 from server.settings import load_settings
 from tests.cli.conftest import Pitboss
 
