@@ -3,12 +3,11 @@
 import asyncio
 import logging
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from actors.runtime.ports import Ears
-from storage.resp import Refused, RespConnection, address_of, command, connect
+from storage.resp import Reconnector, RespConnection, address_of, command
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +25,8 @@ _ROOMS_AT_ONCE: Final = 1_000
 # stood still for seconds has not asked.
 _BEAT_S: Final = 0.5
 _PATIENCE: Final = 5
-# Between two tries to connect: from nothing to speak of, doubling to a second.
-_FIRST_PAUSE_S: Final = 0.05
-_LAST_PAUSE_S: Final = 1.0
+# A connection that has lasted so long is no reason to wait with the next.
+_STEADY_S: Final = 1.0
 
 # A sign of life. PING would do, but a Redis that cannot write to its disk refuses just that.
 _SIGN: Final = command(b"ECHO", b"sign")
@@ -84,7 +82,9 @@ class RedisBus:
     ) -> None:
         self.traffic = Traffic()
         self._address = address_of(url)
-        self._name = f"{cluster}-bus-{member}"
+        self._reconnector = Reconnector(
+            self._address, f"{cluster}-bus-{member}", service="bus", log=log, steady_s=_STEADY_S
+        )
         self._max_unsent = max_unsent
         self._prefix = f"{cluster}:"
         self._to_me = f"{cluster}:to:{member}".encode()
@@ -97,7 +97,6 @@ class RedisBus:
         self._rooms: set[str] = set()
         self._connection: RespConnection | None = None
         self._joined = False
-        self._closing = asyncio.Event()
         # Subscriptions to make (True) and to end, and what is to be said, at the end of this turn.
         self._changes: dict[str, bool] = {}
         self._parcels: dict[str, _Parcel] = {}
@@ -105,7 +104,6 @@ class RedisBus:
         # What every PUBLISH without an answer was counted as, and all that waits or was said.
         self._unanswered: deque[int] = deque()
         self._unsent = 0
-        self._trouble_told = False
 
     @property
     def connected(self) -> bool:
@@ -148,23 +146,12 @@ class RedisBus:
     async def run(self) -> None:
         """Be on the bus, again after every loss, until `close` or until cancelled."""
         assert self._ears is not None, "nobody hears"
-        loop = asyncio.get_running_loop()
-        pause_s = 0.0
-        while not self._closing.is_set():
-            began_s = loop.time()
-            self._tell_trouble(*await self._live())
-            # One that ended at once may be one that ends at once every time.
-            lasted = loop.time() - began_s > _LAST_PAUSE_S
-            longer_s = min(2 * pause_s, _LAST_PAUSE_S)
-            pause_s = _FIRST_PAUSE_S if lasted else max(_FIRST_PAUSE_S, longer_s)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._closing.wait()
+        await self._reconnector.run(self, self._hold)
 
     def close(self) -> None:
         """Leave: what was said goes out, then `run` ends."""
         self._flush()
-        self._closing.set()
+        self._reconnector.close()
         if self._connection is not None:
             self._connection.close()
 
@@ -172,7 +159,8 @@ class RedisBus:
 
     def _say(self, destination: str, frame: bytes) -> bool:
         cost = _FRAME_BYTES + len(frame)
-        if not self._joined or self._closing.is_set() or self._unsent + cost > self._max_unsent:
+        too_much = self._unsent + cost > self._max_unsent
+        if not self._joined or self._reconnector.closing or too_much:
             self.traffic.refused += 1
             return False
         self._unsent += cost
@@ -229,20 +217,8 @@ class RedisBus:
 
     # The life of a connection.
 
-    async def _live(self) -> tuple[str, Exception | None]:
-        """One connection, from its start to its end. Why it ended, or why there is none.
-
-        What nobody thought of ends one connection too, and is handed on with its reason.
-        """
-        try:
-            return await self._stay_connected(), None
-        except (OSError, Refused) as error:
-            return str(error), None
-        except Exception as error:  # noqa: BLE001 - it is logged with its traceback
-            return repr(error), error
-
-    async def _stay_connected(self) -> str:
-        connection = await connect(self._address, self._name, self)
+    async def _hold(self, connection: RespConnection) -> str:
+        """Be on the bus over a connection until it is lost. The reason."""
         self._connection = connection
         try:
             self._changes.clear()
@@ -250,14 +226,13 @@ class RedisBus:
             connection.write(b"".join([*_in_chunks(b"SUBSCRIBE", own), command(b"ECHO", _JOINED)]))
             return await _watch(connection)
         finally:
-            connection.abort("left")
             self._part()
 
     def _join(self) -> None:
         self._joined = True
         self.traffic.joined += 1
         log.info("on the bus at %s", self._address)
-        self._trouble_told = False
+        self._reconnector.succeeded()
         self._flush()  # rooms of the last moment
         self._call_ears("joined")
 
@@ -276,13 +251,6 @@ class RedisBus:
             getattr(self._ears, name)()
         except Exception:
             log.exception("the state of the bus could not be taken in")
-
-    def _tell_trouble(self, reason: str, error: Exception | None) -> None:
-        """Log an outage once, however often it is tried to end it."""
-        if self._trouble_told or self._closing.is_set():
-            return
-        self._trouble_told = True
-        log.warning("no bus at %s for now: %s", self._address, reason, exc_info=error)
 
     # What the connection hands on.
 

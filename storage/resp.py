@@ -4,8 +4,10 @@ A client library has a task or a future for each answer, which is what a bus can
 """
 
 import asyncio
+import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 import hiredis
@@ -13,6 +15,9 @@ from redis.asyncio.connection import SSLConnection, parse_url
 
 # To connect, with TLS, and to be let in.
 CONNECT_LIMIT_S: Final = 2.0
+# Between two tries to connect: from nothing to speak of, doubling to a second.
+_FIRST_PAUSE_S: Final = 0.05
+_LAST_PAUSE_S: Final = 1.0
 
 _DEFAULT_PORT: Final = 6379
 # What the reader says when no answer is complete; RESP3 has False and None of its own.
@@ -196,3 +201,88 @@ async def connect(address: Address, name: str, listener: Listener) -> RespConnec
         connection.abort("given up")
         raise
     return connection
+
+
+class Reconnector:
+    """Keeps a connection up: makes it, and again after every loss, with a pause in between.
+
+    `service` is what people lose with it. They are told in `log`, once for each outage, however
+    often it is tried to end it. A connection that has lasted for `steady_s` seconds is no reason to
+    wait with the next; after one that ended sooner the pauses grow.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        name: str,
+        *,
+        service: str,
+        log: logging.Logger,
+        steady_s: float,
+    ) -> None:
+        self._address = address
+        self._name = name
+        self._service = service
+        self._log = log
+        self._steady_s = steady_s
+        self._closing = asyncio.Event()
+        self._outage_logged = False
+
+    @property
+    def closing(self) -> bool:
+        """Whether it was closed, so that no connection follows the one there is."""
+        return self._closing.is_set()
+
+    async def run(
+        self, listener: Listener, hold: Callable[[RespConnection], Awaitable[str]]
+    ) -> None:
+        """Connect, and again after every loss, until `close` or until cancelled.
+
+        `hold` is given each connection, has it as long as it is good, and returns why it is no
+        more. What it raises ends that connection only.
+        """
+        loop = asyncio.get_running_loop()
+        pause_s = _FIRST_PAUSE_S
+        while not self.closing:
+            began_s = loop.time()
+            self._log_outage(*await self._live(listener, hold))
+            # One that ended at once may be one that ends at once every time.
+            if loop.time() - began_s >= self._steady_s:
+                pause_s = _FIRST_PAUSE_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._closing.wait()
+            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+
+    async def _live(
+        self, listener: Listener, hold: Callable[[RespConnection], Awaitable[str]]
+    ) -> tuple[str, Exception | None]:
+        """One connection, from its start to its end. Why it ended, or why there is none.
+
+        What nobody thought of ends one connection too, and is handed on with its reason.
+        """
+        try:
+            connection = await connect(self._address, self._name, listener)
+            try:
+                return await hold(connection), None
+            finally:
+                connection.abort("given up")
+        except (OSError, Refused) as error:
+            return str(error), None
+        except Exception as error:  # noqa: BLE001 - it is logged with its traceback
+            return repr(error), error
+
+    def _log_outage(self, reason: str, error: Exception | None) -> None:
+        if not self._outage_logged and not self.closing:
+            self._outage_logged = True
+            self._log.warning(
+                "no %s at %s for now: %s", self._service, self._address, reason, exc_info=error
+            )
+
+    def succeeded(self) -> None:
+        """The connection does what it is for: if it is lost, that is another outage."""
+        self._outage_logged = False
+
+    def close(self) -> None:
+        """Make no connection any more; `run` ends with the one there is."""
+        self._closing.set()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
 from actors.runtime.ports import Unreachable
-from storage.resp import Refused, RespConnection, address_of, command, connect
+from storage.resp import Reconnector, RespConnection, address_of, command
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +25,6 @@ ANSWER_LIMIT_S: Final = 1.0
 # How often the stream is kept from expiring, and for how many times Redis may be silent then.
 _BEAT_S: Final = 1.0
 _PATIENCE: Final = 3
-# Between two tries to connect: from nothing to speak of, doubling to a second.
-_FIRST_PAUSE_S: Final = 0.05
-_LAST_PAUSE_S: Final = 1.0
 # A connection that has lasted so long is no reason to wait with the next.
 _STEADY_S: Final = 5.0
 
@@ -93,7 +90,9 @@ class RedisStreams:
     """
 
     def __init__(self, url: str, cluster: str, epoch: str, kept_ms: int) -> None:
-        self._address = address_of(url)
+        self._reconnector = Reconnector(
+            address_of(url), "pitboss-recovery", service="recovery log", log=log, steady_s=_STEADY_S
+        )
         self._log_prefix = f"{cluster}:log:".encode()
         self._pid_prefix = f"{cluster}:pid:".encode()
         self._mine = self._log_prefix + epoch.encode()
@@ -106,7 +105,6 @@ class RedisStreams:
         # For each command without an answer its size, or who waits for the answer.
         self._unanswered: deque[int | asyncio.Future[Any]] = deque()
         self._unsent = 0
-        self._trouble_told = False
 
     @property
     def connected(self) -> bool:
@@ -190,36 +188,16 @@ class RedisStreams:
 
     async def run(self) -> None:
         """Connect, and again whenever the connection is lost, until cancelled."""
-        loop = asyncio.get_running_loop()
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            began_s = loop.time()
-            unforeseen: Exception | None = None
-            try:
-                reason = await self._stay_connected()
-            except (OSError, Refused) as error:
-                reason = str(error)
-            except Exception as error:  # noqa: BLE001 - it is logged with its traceback
-                reason, unforeseen = repr(error), error
-            if not self._trouble_told:
-                self._trouble_told = True
-                log.warning(
-                    "no recovery log at %s for now: %s", self._address, reason, exc_info=unforeseen
-                )
-            if loop.time() - began_s >= _STEADY_S:
-                pause_s = _FIRST_PAUSE_S
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LAST_PAUSE_S)
+        await self._reconnector.run(self, self._hold)
 
-    async def _stay_connected(self) -> str:
-        connection = await connect(self._address, "pitboss-recovery", self)
+    async def _hold(self, connection: RespConnection) -> str:
+        """Write and read over a connection until it is lost. The reason."""
+        self._connection = connection
         try:
-            self._connection = connection
             self._on_joined()
-            self._trouble_told = False
+            self._reconnector.succeeded()
             return await self._watch(connection)
         finally:
-            connection.abort("given up")
             self._part()
 
     async def _watch(self, connection: RespConnection) -> str:

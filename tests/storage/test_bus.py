@@ -260,7 +260,7 @@ async def test_what_nobody_thought_of_ends_one_connection_only(
             raise UnicodeError("of a name")
         return await connect(*asked)
 
-    monkeypatch.setattr("storage.bus.connect", fail_at_first)
+    monkeypatch.setattr("storage.resp.connect", fail_at_first)
     async with two(private_redis.url) as (a, b):
         assert a.bus.post("b", b"hello")
         await settle(a, b)
