@@ -256,7 +256,7 @@ def _sentence(url: str, error: Exception) -> str:
             return explained(str(error))
 
 
-@click.command("bets")
+@click.command()
 @click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The server.")
 @click.option("--connections", type=COUNT, default=_CONNECTIONS, show_default=True, help="Sockets.")
 @click.option(
@@ -279,7 +279,7 @@ def _sentence(url: str, error: Exception) -> str:
 @click.option("--stake", type=COUNT, default=BET["stake"], help="Of each bet, in minor units.")
 @click.option("--currency", default=CURRENCY, show_default=True, help="Of the stakes.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Where the results go.")
-def command(
+def bets(
     url: str,
     connections: int,
     rate: float | None,

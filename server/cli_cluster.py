@@ -19,8 +19,7 @@ from server.cli_run import run, settings_or_exit
 from server.cli_table import table
 from server.clock import now_ms
 from server.cluster.credential import bus_key
-from server.cluster.survey import Node, Survey, survey
-from server.serve import DRAIN
+from server.cluster.survey import DRAIN, Node, Survey, survey
 from server.settings import Settings
 from storage.bus import RedisBus
 from storage.locks import PostgresLocks

@@ -13,7 +13,7 @@ from server.auth.passwords import Passwords
 from server.auth.service import Accounts
 from server.auth.tokens import Tokens
 from server.clock import now_ms
-from server.serve import database
+from server.database import database
 from server.settings import Settings
 from storage.pool import open_pool
 

@@ -38,33 +38,3 @@ async def demo_token(accounts: Accounts, node: Node, clock_ms: int) -> str:
             break
         await asyncio.sleep(_PAUSE_S)
     return await accounts.issue_token(user, TOKEN_LIFETIME_S)
-
-
-BANNER: Final = """
-  Pitboss is open.
-
-    sockets    {url}          (Socket.IO, any client)
-    HTTP       {url}/api/v1
-    reference  {url}/docs
-    health     {url}/readyz   metrics {url}/metrics
-"""
-
-PLAYER: Final = """
-  A demo player with 1,000.00 PLAY is waiting. Its token, good for a day:
-
-    {token}
-
-  A first bet, in Node (npm install socket.io-client), saved as bet.mjs:
-
-    import {{ io }} from "socket.io-client";
-    const socket = io("{url}", {{ auth: {{ token: "{token}" }} }});
-    const bet = {{ stake: 100, currency: "PLAY", target: 5050, direction: "over",
-                  request_id: crypto.randomUUID() }};
-    socket.emit("dice:roll", bet, (answer) => {{ console.log(answer); socket.close(); }});
-"""
-
-
-def banner(url: str, token: str | None) -> str:
-    """What a newcomer reads when the node has started."""
-    player = PLAYER.format(url=url, token=token) if token else ""
-    return BANNER.format(url=url) + player

@@ -1,19 +1,19 @@
 """Running one node: storage first, then the floor, until a signal asks it to stop."""
 
 import asyncio
-import contextlib
 import gc
 import logging
 import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from server import logs
 from server.app import Pitboss
+from server.banner import show_banner
 from server.clock import now_ms
-from server.demo import banner, demo_token
+from server.cluster.survey import DRAIN
+from server.database import database
+from server.demo import demo_token
 from server.openfiles import allow_connections
 from server.settings import Settings
 from server.worker import end_with_supervisor, say_ready
@@ -28,34 +28,11 @@ log = logging.getLogger(__name__)
 # How often a closed journal has the embedded PostgreSQL looked after.
 REVIVE_S: Final = 0.25
 
-# The topic under which operators tell a node, over the bus, to hand everything over and end.
-DRAIN: Final = "drain"
-
 RIVAL_CHECK_S: Final = 0.5
 # Whoever started us may start us again: we then stand by.
 EXIT_OUSTED: Final = 1
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-
-
-class Database(NamedTuple):
-    """Where PostgreSQL is, and the embedded one if it is ours."""
-
-    dsn: str
-    embedded: EmbeddedPostgres | None
-
-
-@asynccontextmanager
-async def database(settings: Settings) -> AsyncIterator[Database]:
-    """PostgreSQL: the one that is set, or the embedded one for as long as it is needed."""
-    if settings.database_url is not None:
-        yield Database(settings.database_url, None)
-        return
-    embedded = EmbeddedPostgres(settings.data_dir)
-    try:
-        yield Database(await embedded.start(), embedded)
-    finally:
-        await embedded.stop()
 
 
 async def serve(settings: Settings, make: type[Pitboss] = Pitboss, *, worker: bool = False) -> int:
@@ -165,11 +142,3 @@ async def _demo_token(pitboss: Pitboss) -> str | None:
     if not pitboss.settings.demo_player:
         return None
     return await demo_token(pitboss.accounts, pitboss.node, now_ms())
-
-
-def show_banner(settings: Settings, port: int, token: str | None) -> None:
-    """Print what a newcomer reads, with the demo player's token if there is one."""
-    host = settings.host if settings.host not in {"0.0.0.0", "::"} else "127.0.0.1"  # noqa: S104 - compared, not bound
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write(banner(f"http://{host}:{port}", token))
-        sys.stdout.flush()

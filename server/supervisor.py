@@ -17,8 +17,8 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 from server import logs
+from server.banner import show_banner
 from server.jobs import Jobs
-from server.serve import show_banner
 from server.settings import Settings, variable
 from server.slot import Slot, Start
 from server.worker import Ready

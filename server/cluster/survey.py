@@ -10,6 +10,9 @@ import msgspec
 from actors.runtime.membership import Member, Membership, shards_of_bits
 from actors.runtime.ports import Holder
 
+# The topic under which operators tell a node, over the bus, to hand everything over and end.
+DRAIN: Final = "drain"
+
 SERVING: Final = "serving"
 DRAINING: Final = "draining"
 UNABLE: Final = "without PostgreSQL"

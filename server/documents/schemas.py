@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +17,9 @@ Schema = dict[str, Any]
 _REF: Final = "#/components/schemas/"
 
 
+@cache
 def components() -> dict[str, Schema]:
-    """The schemas by type name, shared types included. A new copy each time."""
+    """The schemas by type name, shared types included: the same for all, who only read them."""
     types = [Meta, ErrorBody, *_wire_types()]
     _, found = msgspec.json.schema_components(types, ref_template=_REF + "{name}")
     taken = _taken_in(found)

@@ -36,7 +36,7 @@ def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[s
 def test_the_commands_there_are(nowhere: Pitboss) -> None:
     result = nowhere("--help")
 
-    assert main.commands.keys() == NOUNS
+    assert set(main.list_commands(click.Context(main))) == NOUNS
     assert result.exit_code == 0
     assert all(f"\n  {noun} " in result.output for noun in NOUNS)
     assert "..." not in result.output.split("Commands:")[1]
