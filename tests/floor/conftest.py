@@ -8,10 +8,8 @@ import pytest
 import pytest_asyncio
 
 from server import metrics
-from server.app import Pitboss
 from server.settings import Settings
-from storage.pool import open_pools
-from tests.floor.house import House
+from tests.floor.house import House, running
 
 
 @pytest.fixture
@@ -30,13 +28,5 @@ async def house(
     quick = {"sign_ins_per_minute": 10_000, "bets_per_second": 10_000, "crash_tables": []}
     given = {**quick, **options}
     settings = Settings(env="test", data_dir=tmp_path, port=0, **given)
-    pools = await open_pools(database_url)
-    pitboss = Pitboss(settings, database_url, pools)
-    port = await pitboss.start()
-    house = House(pitboss, pools.people, f"http://127.0.0.1:{port}")
-    try:
+    async with running(database_url, settings) as house:
         yield house
-    finally:
-        await house.close()
-        await pitboss.stop()
-        pools.terminate()

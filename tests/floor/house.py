@@ -1,6 +1,8 @@
 """A node and the people on it, as tests meet them."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -10,6 +12,8 @@ import socketio
 
 from protocol.commands.auth import Role
 from server.app import Pitboss
+from server.settings import Settings
+from storage.pool import open_pools
 
 Fields = dict[str, Any]
 
@@ -166,3 +170,20 @@ class House:
         for seat in self.seats:
             await seat.client.disconnect()
         await self._session.close()
+
+
+@asynccontextmanager
+async def running(database_url: str, settings: Settings) -> AsyncIterator[House]:
+    """A node, and people on it."""
+    pools = await open_pools(database_url)
+    try:
+        pitboss = Pitboss(settings, database_url, pools)
+        port = await pitboss.start()
+        house = House(pitboss, pools.people, f"http://127.0.0.1:{port}")
+        try:
+            yield house
+        finally:
+            await house.close()
+            await pitboss.stop()
+    finally:
+        pools.terminate()

@@ -13,11 +13,9 @@ from actors.crash.rules import CRASH
 from actors.crash.table import Table
 from actors.runtime.membership import winner
 from server import app
-from server.app import Pitboss
 from server.settings import Settings
 from storage.audit import audit
-from storage.pool import open_pools
-from tests.floor.house import LIMIT_S, House, Person, request_id
+from tests.floor.house import LIMIT_S, House, Person, request_id, running
 
 TABLE = Table(7, "Slow", "PLAY", 100, 100_000, 100_000_000, betting_ms=600_000)
 
@@ -28,16 +26,8 @@ async def opened(
 ) -> AsyncIterator[House]:
     """A node with these tables."""
     settings = Settings(env="test", data_dir=folder, port=0, crash_tables=tables, **options)
-    pools = await open_pools(database_url)
-    pitboss = Pitboss(settings, database_url, pools)
-    port = await pitboss.start()
-    house = House(pitboss, pools.people, f"http://127.0.0.1:{port}")
-    try:
+    async with running(database_url, settings) as house:
         yield house
-    finally:
-        await house.close()
-        await pitboss.stop()
-        pools.terminate()
 
 
 async def bet_at(house: House) -> Person:

@@ -7,11 +7,9 @@ import asyncpg
 import pytest
 
 from actors.mines import odds
-from server.app import Pitboss
 from storage import wallets
 from storage.audit import audit
-from storage.pool import open_pools
-from tests.floor.house import Fields, House, Person, Seat, bet, request_id
+from tests.floor.house import Fields, House, Person, Seat, bet, request_id, running
 
 STAKE = 1_000
 
@@ -279,20 +277,12 @@ async def test_a_game_survives_the_end_of_its_process(house: House, database_url
     await seat.ok("mines:reveal", pick(good[0]))
     settings = house.pitboss.settings
     await house.pitboss.stop()
-    pools = await open_pools(database_url)
-    pitboss = Pitboss(settings, database_url, pools)
-    port = await pitboss.start()
-    there = House(pitboss, house.pool, f"http://127.0.0.1:{port}")
-    try:
+    async with running(database_url, settings) as there:
         seat = await Person(there, ann.user_id, ann.username, ann.token).connect()
         (game,) = (await seat.ok("mines:state"))["games"]
         assert (game["bet_id"], game["revealed"]) == (started["bet_id"], good[:1])
         over = await seat.ok("mines:cashout", leave())
         assert over["payout"] == 1_125
-    finally:
-        await there.close()
-        await pitboss.stop()
-        pools.terminate()
 
 
 async def test_no_hold_ends_twice_in_storage(house: House) -> None:

@@ -2,20 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import msgspec
 import pytest
 import pytest_asyncio
 
 from actors.crash.table import Table
-from server.settings import Settings
-from tests.floor.house import LIMIT_S, House, Person, request_id
+from tests.floor.house import LIMIT_S, Person, request_id
 from tests.floor.test_recovery import Seated, noticed, seated
-from tests.floor.test_two_nodes_rooms import at, running, shared_out
+from tests.floor.two_nodes import TwoNodes, at, two_nodes
 
 TABLE = Table(
     1, "Quick", "PLAY", 100, 100_000, 10**8, betting_ms=150, pause_ms=50, most_multiplier=105
@@ -23,43 +20,11 @@ TABLE = Table(
 ROUND = ("round:opened", "round:started", "round:crashed")
 
 
-class Two:
-    """Two nodes, the first of which may leave."""
-
-    def __init__(self, first: AsyncExitStack, houses: list[House]) -> None:
-        self._first = first
-        self.houses = houses
-
-    async def first_leaves(self) -> None:
-        """The first node hands everything over, and ends."""
-        await self._first.aclose()
-
-
 @pytest_asyncio.fixture
-async def two(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Two]:
-    """Two nodes of one cluster."""
-    name = f"test-{uuid4().hex[:12]}"
-    async with AsyncExitStack() as stack:
-        first = await stack.enter_async_context(AsyncExitStack())
-        houses = [
-            await one.enter_async_context(
-                running(
-                    database_url,
-                    Settings(
-                        env="test",
-                        data_dir=tmp_path,
-                        port=0,
-                        redis_url=redis_url,
-                        cluster_name=name,
-                        sign_ins_per_minute=10_000,
-                        crash_tables=[TABLE],
-                    ),
-                )
-            )
-            for one in (first, stack)
-        ]
-        await shared_out(houses)
-        yield Two(first, houses)
+async def two(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[TwoNodes]:
+    """Two nodes, whose table plays fast."""
+    async with two_nodes(database_url, redis_url, tmp_path, [TABLE]) as pair:
+        yield pair
 
 
 async def watch(seat: Seated) -> None:
@@ -103,7 +68,7 @@ async def balance(person: Person, available: int) -> None:
             await asyncio.sleep(0.02)
 
 
-async def test_a_watcher_goes_from_node_to_node_and_misses_no_round(two: Two) -> None:
+async def test_a_watcher_goes_from_node_to_node_and_misses_no_round(two: TwoNodes) -> None:
     here, there = two.houses
     ann, bob = await here.register("ann"), await there.register("bob")
     watcher = await bob.connect()
@@ -134,7 +99,7 @@ async def test_a_watcher_goes_from_node_to_node_and_misses_no_round(two: Two) ->
 
 @pytest.mark.parametrize("has_left", [False, True])
 async def test_who_comes_to_another_node_is_told_the_newest_balance(
-    two: Two, has_left: bool
+    two: TwoNodes, has_left: bool
 ) -> None:
     here, there = two.houses
     ann, bob = await here.register("ann"), await there.register("bob")
@@ -158,7 +123,7 @@ async def test_who_comes_to_another_node_is_told_the_newest_balance(
         assert events[-1][1]["available"] == 300
 
 
-async def test_a_node_that_leaves_asks_its_clients_to_come_back_elsewhere(two: Two) -> None:
+async def test_a_node_that_leaves_asks_its_clients_to_come_back_elsewhere(two: TwoNodes) -> None:
     here, there = two.houses
     ann = await here.register("ann")
     async with seated(here, ann) as first:
@@ -178,7 +143,7 @@ async def test_a_node_that_leaves_asks_its_clients_to_come_back_elsewhere(two: T
     assert len(told) == len(set(told)), "none twice"
 
 
-async def test_nobody_comes_back_as_somebody_else_from_elsewhere(two: Two) -> None:
+async def test_nobody_comes_back_as_somebody_else_from_elsewhere(two: TwoNodes) -> None:
     here, there = two.houses
     ann, bob = await here.guest(), await there.guest()
     async with seated(here, ann) as hers, seated(there, bob, pid=hers.pid) as his:
@@ -188,7 +153,7 @@ async def test_nobody_comes_back_as_somebody_else_from_elsewhere(two: Two) -> No
         assert back.sid == hers.sid
 
 
-async def test_logging_out_is_final_everywhere(two: Two) -> None:
+async def test_logging_out_is_final_everywhere(two: TwoNodes) -> None:
     here, there = two.houses
     ann = await here.register("ann")
     async with seated(here, ann) as first:

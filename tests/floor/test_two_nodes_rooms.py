@@ -1,11 +1,9 @@
 """Two nodes on one PostgreSQL and one Redis: whoever sits where, all are told the same."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
@@ -13,13 +11,11 @@ from redis.asyncio import Redis
 
 from actors.crash.rules import CRASH
 from actors.crash.table import Table
-from actors.wallet.rules import WALLET
 from server import metrics
 from server.app import Pitboss
-from server.settings import Settings
 from storage.audit import audit
-from storage.pool import open_pools
 from tests.floor.house import LIMIT_S, Fields, House, Person, Seat, bet, request_id
+from tests.floor.two_nodes import at, player_of, two_nodes
 
 TABLE = Table(
     1, "Quick", "PLAY", 100, 100_000, 10**8, betting_ms=400, pause_ms=100, most_multiplier=120
@@ -28,83 +24,21 @@ TABLE = Table(
 ROUND = ("round:opened", "round:started", "round:crashed")
 
 
-@asynccontextmanager
-async def running(database_url: str, settings: Settings) -> AsyncIterator[House]:
-    """A node of a cluster, and people on it."""
-    pools = await open_pools(database_url)
-    try:
-        pitboss = Pitboss(settings, database_url, pools)
-        port = await pitboss.start()
-        house = House(pitboss, pools.people, f"http://127.0.0.1:{port}")
-        try:
-            yield house
-        finally:
-            await house.close()
-            await pitboss.stop()
-    finally:
-        pools.terminate()
-
-
 @pytest_asyncio.fixture
 async def houses(
     database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[list[House]]:
+) -> AsyncIterator[Sequence[House]]:
     """Two nodes, each of which owns some shards."""
     monkeypatch.setattr(metrics, "KEPT_S", 0.0)
-    name = f"test-{uuid4().hex[:12]}"
-    async with AsyncExitStack() as stack:
-        made = [
-            await stack.enter_async_context(
-                running(
-                    database_url,
-                    Settings(
-                        env="test",
-                        data_dir=tmp_path,
-                        port=0,
-                        redis_url=redis_url,
-                        cluster_name=name,
-                        node_name=node,
-                        sign_ins_per_minute=10_000,
-                        bets_per_second=10_000,
-                        crash_tables=[TABLE],
-                    ),
-                )
-            )
-            for node in ("north", "south")
-        ]
-        await shared_out(made)
-        yield made
-
-
-async def shared_out(houses: list[House]) -> None:
-    """Wait until each shard has its owner, and every node some shards."""
-    async with asyncio.timeout(LIMIT_S):
-        while True:
-            owned = [set(house.pitboss.storage.journal.owned) for house in houses]
-            if all(owned) and sum(map(len, owned)) == houses[0].pitboss.settings.shards:
-                return
-            await asyncio.sleep(0.02)
-
-
-async def player_of(owner: House, username: str) -> Person:
-    """A player whose wallet a node owns."""
-    for number in range(1_000):
-        person = await owner.register(f"{username}{number}")
-        if owner.pitboss.node.owns(WALLET, person.user_id):
-            return person
-    raise AssertionError("no wallet belongs to this node")
-
-
-def at(house: House, person: Person) -> Person:
-    """The same player, on another node."""
-    return Person(house, person.user_id, person.username, person.token)
+    async with two_nodes(database_url, redis_url, tmp_path, [TABLE]) as two:
+        yield two.houses
 
 
 def told(seat: Seat, *events: str) -> list[Any]:
     return [data for event, data in seat.told if event in events]
 
 
-async def both_at(houses: list[House]) -> tuple[Person, Seat, Seat]:
+async def both_at(houses: Sequence[House]) -> tuple[Person, Seat, Seat]:
     """A player with a socket at the node that owns the wallet, and one at the other."""
     one, two = houses
     ann = await player_of(one, "ann")
@@ -112,7 +46,7 @@ async def both_at(houses: list[House]) -> tuple[Person, Seat, Seat]:
     return ann, await ann.connect(), await at(two, ann).connect()
 
 
-async def test_a_player_s_other_sockets_are_told_wherever_they_are(houses: list[House]) -> None:
+async def test_a_player_s_other_sockets_are_told_wherever_they_are(houses: Sequence[House]) -> None:
     _ann, here, there = await both_at(houses)
 
     placed = await there.ok("dice:roll", bet())
@@ -125,7 +59,7 @@ async def test_a_player_s_other_sockets_are_told_wherever_they_are(houses: list[
 
 
 async def test_the_socket_that_asked_from_afar_is_not_told_what_its_answer_said(
-    houses: list[House],
+    houses: Sequence[House],
 ) -> None:
     ann, here, there = await both_at(houses)
     await here.client.disconnect()
@@ -141,7 +75,7 @@ async def test_the_socket_that_asked_from_afar_is_not_told_what_its_answer_said(
     assert [state["seq"] for state in told(there, "wallet:updated")] == [last["balance"]["seq"]]
 
 
-async def test_a_table_plays_for_all_nodes_alike(houses: list[House]) -> None:
+async def test_a_table_plays_for_all_nodes_alike(houses: Sequence[House]) -> None:
     ann, bob = await player_of(houses[0], "ann"), await player_of(houses[1], "bob")
     seats = [await ann.connect(), await bob.connect()]
     for person, seat in zip((ann, bob), seats, strict=True):
@@ -176,7 +110,7 @@ async def test_a_table_plays_for_all_nodes_alike(houses: list[House]) -> None:
     assert [house.pitboss.node.owns(CRASH, 1) for house in houses].count(True) == 1
 
 
-async def test_the_feed_is_of_all_nodes(houses: list[House]) -> None:
+async def test_the_feed_is_of_all_nodes(houses: Sequence[House]) -> None:
     one, two = houses
     ann, bob = await player_of(one, "ann"), await player_of(two, "bob")
     await ann.pull()
@@ -200,7 +134,7 @@ async def test_the_feed_is_of_all_nodes(houses: list[House]) -> None:
 
 
 async def test_it_rains_on_those_who_are_active_on_any_node(
-    houses: list[House], database_url: str
+    houses: Sequence[House], database_url: str
 ) -> None:
     one, two = houses
     ann, bob, cat = [await player_of(one, name) for name in ("ann", "bob", "cat")]
@@ -225,7 +159,7 @@ async def test_it_rains_on_those_who_are_active_on_any_node(
     assert report.findings == []
 
 
-async def test_what_follows_a_rain_waits_behind_it(houses: list[House]) -> None:
+async def test_what_follows_a_rain_waits_behind_it(houses: Sequence[House]) -> None:
     ann, bob = await player_of(houses[0], "ann"), await player_of(houses[1], "bob")
     await ann.pull("USD")
     seat, other = await ann.connect(), await bob.connect()
@@ -240,7 +174,7 @@ async def test_what_follows_a_rain_waits_behind_it(houses: list[House]) -> None:
     assert refused["error"]["code"] == "insufficient_balance"
 
 
-async def test_a_session_that_ends_on_one_node_ends_on_the_other(houses: list[House]) -> None:
+async def test_a_session_that_ends_on_one_node_ends_on_the_other(houses: Sequence[House]) -> None:
     one, two = houses
     ann = await player_of(one, "ann")
     elsewhere = at(two, ann)
@@ -255,7 +189,7 @@ async def test_a_session_that_ends_on_one_node_ends_on_the_other(houses: list[Ho
 
 
 async def test_rooms_hear_that_they_may_have_missed_something(
-    houses: list[House], redis_url: str
+    houses: Sequence[House], redis_url: str
 ) -> None:
     ann, here, there = await both_at(houses)
     room = f"user:{ann.user_id}"

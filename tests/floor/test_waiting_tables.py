@@ -11,12 +11,10 @@ from typing import Any
 import pytest
 
 from actors.crash.table import Table
-from server.app import Pitboss
 from server.settings import Settings
 from storage import chains
 from storage.audit import audit
-from storage.pool import open_pools
-from tests.floor.house import LIMIT_S, House, Seat
+from tests.floor.house import LIMIT_S, House, Seat, running
 
 TABLE = Table(
     4, "Short", "PLAY", 100, 5_000, 10**8, betting_ms=100, pause_ms=0, most_multiplier=101
@@ -37,16 +35,8 @@ async def opened(database_url: str, folder: Path, env: str) -> AsyncIterator[tup
         **SECRETS,
     }
     settings = Settings(data_dir=folder, port=0, crash_tables=[TABLE], **given)
-    pools = await open_pools(database_url)
-    pitboss = Pitboss(settings, database_url, pools)
-    port = await pitboss.start()
-    house = House(pitboss, pools.people, f"http://127.0.0.1:{port}")
-    try:
+    async with running(database_url, settings) as house:
         yield house, await (await house.guest()).connect()
-    finally:
-        await house.close()
-        await pitboss.stop()
-        pools.terminate()
 
 
 async def fix(house: House, length: int) -> None:

@@ -1,19 +1,16 @@
 """Players whose requests come to any node, with bets in flight: nothing is lost, and none twice."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
-from server.settings import Settings
 from storage.audit import audit
 from tests.floor.house import House
-from tests.floor.test_two_nodes_rooms import running, shared_out
+from tests.floor.two_nodes import two_nodes
 from tests.support.node import NodeClient
 from tests.support.stray import Choice, astray, in_turns, straying
 
@@ -21,22 +18,12 @@ BETS = 100
 
 
 @pytest_asyncio.fixture
-async def nodes(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[list[House]]:
+async def nodes(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> AsyncIterator[Sequence[House]]:
     """Two nodes, each of which owns some shards, and no table."""
-    settings = Settings(
-        env="test",
-        data_dir=tmp_path,
-        port=0,
-        redis_url=redis_url,
-        cluster_name=f"test-{uuid4().hex[:12]}",
-        sign_ins_per_minute=10_000,
-        bets_per_second=10_000,
-        crash_tables=[],
-    )
-    async with AsyncExitStack() as stack:
-        made = [await stack.enter_async_context(running(database_url, settings)) for _ in range(2)]
-        await shared_out(made)
-        yield made
+    async with two_nodes(database_url, redis_url, tmp_path, []) as two:
+        yield two.houses
 
 
 def port_of(house: House) -> int:
@@ -50,7 +37,7 @@ def port_of(house: House) -> int:
 @pytest.mark.parametrize("stray", [True, False], ids=["always astray", "in turns"])
 @pytest.mark.parametrize("transports", [["polling"], ["polling", "websocket"]])
 async def test_every_bet_is_acknowledged_once(
-    nodes: list[House],
+    nodes: Sequence[House],
     node_client: NodeClient,
     transports: list[str],
     stray: bool,
