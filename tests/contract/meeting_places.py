@@ -11,8 +11,10 @@ from actors.runtime.membership import EXPIRES_MS
 from actors.runtime.ports import Bus, Registry
 from storage.bus import MAX_UNSENT, RedisBus
 from storage.registry import RedisRegistry
+from storage.streams import RedisStreams, Streams
 from tests.support.memory_bus import MemoryBus, MemoryHub
 from tests.support.memory_registry import MemoryRegistry
+from tests.support.memory_streams import MemoryShelves, MemoryStreams
 from tests.support.redis_server import PrivateRedis
 
 CLUSTER = "tried"
@@ -28,12 +30,22 @@ class RunningBus(Bus, Protocol):
     def close(self) -> None: ...
 
 
+class RunningStreams(Streams, Protocol):
+    """Streams, and their life."""
+
+    async def run(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class MeetingPlace(Protocol):
     """Where members meet. Each call makes what one process would have."""
 
     def bus(self, member: str, *, max_unsent: int = MAX_UNSENT) -> RunningBus: ...
 
     def registry(self, *, expires_ms: int = EXPIRES_MS) -> Registry: ...
+
+    def streams(self, epoch: str, kept_ms: int) -> RunningStreams: ...
 
     async def kick(self, member: str) -> None:
         """End a member's connection from the other side."""
@@ -59,6 +71,7 @@ class InMemory:
 
     def __init__(self) -> None:
         self.hub = MemoryHub(lambda: 0.001)
+        self.shelves = MemoryShelves()
         # Those that can be cut off.
         self._members: list[str] = ["a", "b", "c"]
 
@@ -68,20 +81,27 @@ class InMemory:
     def registry(self, *, expires_ms: int = EXPIRES_MS) -> MemoryRegistry:
         return MemoryRegistry(self.hub, expires_ms=expires_ms)
 
+    def streams(self, epoch: str, kept_ms: int) -> MemoryStreams:
+        return MemoryStreams(self.shelves, epoch, kept_ms)
+
     async def kick(self, member: str) -> None:
         self.hub.break_off(member)
 
     def go_down(self) -> None:
         self.hub.go_down()
+        self.shelves.go_down()
 
     def come_up(self) -> None:
         self.hub.come_up()
+        self.shelves.come_up()
 
     def freeze(self) -> None:
         self.hub.cut(*self._members)
+        self.shelves.frozen = True
 
     def thaw(self) -> None:
         self.hub.heal(*self._members)
+        self.shelves.frozen = False
 
     async def close(self) -> None:
         """There is nothing to end."""
@@ -101,6 +121,9 @@ class InRedis:
         made = RedisRegistry(self.redis.url, CLUSTER, expires_ms=expires_ms)
         self._registries.append(made)
         return made
+
+    def streams(self, epoch: str, kept_ms: int) -> RedisStreams:
+        return RedisStreams(self.redis.url, CLUSTER, epoch, kept_ms)
 
     async def kick(self, member: str) -> None:
         async with Redis.from_url(self.redis.url) as client:

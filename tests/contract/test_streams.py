@@ -1,76 +1,23 @@
 """What nodes can rely on when they write down what they tell, in memory and in Redis."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol
 
 import pytest
-import pytest_asyncio
 
 from actors.runtime.ports import Unreachable
 from storage import streams as streams_module
-from storage.streams import RedisStreams, Streams
-from tests.support.memory_streams import MemoryShelves, MemoryStreams
+from tests.contract.meeting_places import InRedis, MeetingPlace, RunningStreams, until
 from tests.support.redis_server import PrivateRedis
 
 LIMIT_S = 20.0
 
 
-class Running(Streams, Protocol):
-    """Streams, and their life."""
-
-    async def run(self) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Place(Protocol):
-    """Where streams are kept."""
-
-    def streams(self, epoch: str, kept_ms: int) -> Running: ...
-
-    def go_down(self) -> None: ...
-
-    def come_up(self) -> None: ...
-
-
-class InMemory:
-    """The twin."""
-
-    def __init__(self) -> None:
-        self.shelves = MemoryShelves()
-
-    def streams(self, epoch: str, kept_ms: int) -> MemoryStreams:
-        return MemoryStreams(self.shelves, epoch, kept_ms)
-
-    def go_down(self) -> None:
-        self.shelves.go_down()
-
-    def come_up(self) -> None:
-        self.shelves.come_up()
-
-
-class InRedis:
-    """A real Redis."""
-
-    def __init__(self, redis: PrivateRedis) -> None:
-        self.redis = redis
-
-    def streams(self, epoch: str, kept_ms: int) -> RedisStreams:
-        return RedisStreams(self.redis.url, "tried", epoch, kept_ms)
-
-    def go_down(self) -> None:
-        self.redis.stop()
-
-    def come_up(self) -> None:
-        self.redis.start()
-
-
 class Node:
     """One node's streams, and how often they came and went."""
 
-    def __init__(self, streams: Running) -> None:
+    def __init__(self, streams: RunningStreams) -> None:
         self.streams = streams
         self.joins = 0
         self.parts = 0
@@ -95,14 +42,8 @@ class Node:
         return [number for number, _ in found]
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 @asynccontextmanager
-async def running(place: Place, epoch: str, kept_ms: int = 60_000) -> AsyncIterator[Node]:
+async def running(place: MeetingPlace, epoch: str, kept_ms: int = 60_000) -> AsyncIterator[Node]:
     node = Node(place.streams(epoch, kept_ms))
     task = asyncio.create_task(node.streams.run())
     try:
@@ -115,7 +56,7 @@ async def running(place: Place, epoch: str, kept_ms: int = 60_000) -> AsyncItera
 
 
 @asynccontextmanager
-async def two(place: Place, kept_ms: int = 60_000) -> AsyncIterator[tuple[Node, Node]]:
+async def two(place: MeetingPlace, kept_ms: int = 60_000) -> AsyncIterator[tuple[Node, Node]]:
     async with AsyncExitStack() as stack:
         yield (
             await stack.enter_async_context(running(place, "aaa", kept_ms)),
@@ -123,14 +64,7 @@ async def two(place: Place, kept_ms: int = 60_000) -> AsyncIterator[tuple[Node, 
         )
 
 
-@pytest_asyncio.fixture(params=["memory", "redis"])
-async def place(request: pytest.FixtureRequest) -> Place:
-    if request.param == "memory":
-        return InMemory()
-    return InRedis(request.getfixturevalue("private_redis"))
-
-
-async def test_another_node_reads_what_was_written_in_order(place: Place) -> None:
+async def test_another_node_reads_what_was_written_in_order(place: MeetingPlace) -> None:
     async with two(place) as (a, b):
         a.streams.begin(4, b"4")
         a.write(5, 7, 12)
@@ -141,7 +75,7 @@ async def test_another_node_reads_what_was_written_in_order(place: Place) -> Non
         assert await a.numbers("aaa") == [4, 5, 7, 12]
 
 
-async def test_what_is_not_flushed_is_not_there_and_then_all_of_it_is(place: Place) -> None:
+async def test_what_is_not_flushed_is_not_there_and_then_all_of_it_is(place: MeetingPlace) -> None:
     async with two(place) as (a, b):
         a.streams.begin(0, b"0")
         a.streams.add(1, b"1", 10)
@@ -154,7 +88,7 @@ async def test_what_is_not_flushed_is_not_there_and_then_all_of_it_is(place: Pla
         assert await b.streams.record("pid") == b"{}"
 
 
-async def test_a_stream_that_begins_anew_forgets_what_it_was(place: Place) -> None:
+async def test_a_stream_that_begins_anew_forgets_what_it_was(place: MeetingPlace) -> None:
     async with two(place) as (a, b):
         a.streams.begin(1, b"1")
         a.write(2, 3)
@@ -164,7 +98,7 @@ async def test_a_stream_that_begins_anew_forgets_what_it_was(place: Place) -> No
         assert await b.numbers("aaa") == [3, 4]
 
 
-async def test_the_newest_are_kept_and_old_ones_go(place: Place) -> None:
+async def test_the_newest_are_kept_and_old_ones_go(place: MeetingPlace) -> None:
     async with two(place) as (a, b):
         a.streams.begin(1, b"1")
         a.write(*range(2, 2_001), newest=300)
@@ -174,7 +108,7 @@ async def test_the_newest_are_kept_and_old_ones_go(place: Place) -> None:
         assert 300 <= len(numbers) < 1_000
 
 
-async def test_entries_and_records_are_any_bytes(place: Place) -> None:
+async def test_entries_and_records_are_any_bytes(place: MeetingPlace) -> None:
     entry, record = bytes(range(256)) * 10, b'{"a": "b c\r\n"} x \x00\xff'
     async with two(place) as (a, b):
         a.streams.begin(1, entry)
@@ -185,7 +119,7 @@ async def test_entries_and_records_are_any_bytes(place: Place) -> None:
         assert await b.streams.record("p-_id") == record
 
 
-async def test_a_record_is_its_node_s_until_another_takes_it(place: Place) -> None:
+async def test_a_record_is_its_node_s_until_another_takes_it(place: MeetingPlace) -> None:
     async with two(place) as (a, b):
         a.streams.remember("pid", b"1")
         a.streams.remember("pid", b"2")
@@ -210,7 +144,7 @@ async def test_a_record_is_its_node_s_until_another_takes_it(place: Place) -> No
         assert await b.streams.record("pid") is None
 
 
-async def test_records_expire(place: Place) -> None:
+async def test_records_expire(place: MeetingPlace) -> None:
     async with two(place, kept_ms=100) as (a, b):
         a.streams.remember("pid", b"1")
         a.streams.flush()
@@ -220,7 +154,7 @@ async def test_records_expire(place: Place) -> None:
                 await asyncio.sleep(0.02)
 
 
-async def test_without_a_connection_writes_are_dropped_and_reads_fail(place: Place) -> None:
+async def test_without_a_connection_writes_are_dropped_and_reads_fail(place: MeetingPlace) -> None:
     async with running(place, "aaa") as a:
         a.streams.begin(1, b"1")
         a.write(2)
@@ -240,7 +174,7 @@ async def test_without_a_connection_writes_are_dropped_and_reads_fail(place: Pla
         assert await a.numbers("aaa") == [3, 4]
 
 
-async def test_what_was_written_last_goes_out_at_the_end(place: Place) -> None:
+async def test_what_was_written_last_goes_out_at_the_end(place: MeetingPlace) -> None:
     async with running(place, "bbb") as b:
         async with running(place, "aaa") as a:
             a.streams.remember("pid", b"1")
