@@ -23,6 +23,8 @@ from tests.sockets.test_wrong_node import StrayPoller
 from tests.sockets.two_nodes import Member, two_nodes
 from tests.support.memory_bus import MemoryBus
 
+RECOVERABLE = {"recover": True, "owner": "ann", "rooms": ["table"], "quiet": True}
+
 
 async def joined(
     http: aiohttp.ClientSession, one: Member, two: Member, auth: str = ""
@@ -33,6 +35,17 @@ async def joined(
     assert await poller.post(f"40{auth}") == (200, "ok")
     await poller.hear_until(lambda packets: any("40{" in packet for packet in packets))
     return poller
+
+
+async def recoverable(
+    http: aiohttp.ClientSession, one: Member, two: Member
+) -> tuple[StrayPoller, dict[str, str]]:
+    """The same, of a client that may come back, and by what it is known then."""
+    poller = StrayPoller(http, one, two)
+    await poller.open()
+    assert await poller.post("40" + json.dumps(RECOVERABLE)) == (200, "ok")
+    _status, packet = await poller.get()
+    return poller, json.loads(packet[2:])
 
 
 @asynccontextmanager
@@ -316,12 +329,7 @@ async def test_who_may_come_back_comes_back_to_the_node_it_went_to(
     nodes: tuple[Member, Member], http: aiohttp.ClientSession
 ) -> None:
     one, two = nodes
-    poller = StrayPoller(http, one, two)
-    await poller.open()
-    auth = {"recover": True, "owner": "ann", "rooms": ["table"], "quiet": True}
-    assert await poller.post("40" + json.dumps(auth)) == (200, "ok")
-    _status, packet = await poller.get()
-    known = json.loads(packet[2:])
+    poller, known = await recoverable(http, one, two)
     async with probed(poller) as socket:
         socket.send(frame(TEXT, b"5"))
         await two.until(lambda: two.connections == 1)
@@ -334,7 +342,7 @@ async def test_who_may_come_back_comes_back_to_the_node_it_went_to(
 
     async with websocket(two.port) as again:
         await again.packet()
-        again.text("40" + json.dumps({**auth, "pid": known["pid"], "offset": offset}))
+        again.text("40" + json.dumps({**RECOVERABLE, "pid": known["pid"], "offset": offset}))
         assert json.loads((await again.packet())[2:]) == known
         assert json.loads((await again.packet())[2:])[:2] == ["said", 2]
 
@@ -345,12 +353,7 @@ async def test_who_is_lost_before_the_new_node_has_told_anything(
 ) -> None:
     """Who had the last event of the node before has missed what came since; of others who knows."""
     one, two = nodes
-    poller = StrayPoller(http, one, two)
-    await poller.open()
-    auth = {"recover": True, "owner": "ann", "rooms": ["table"], "quiet": True}
-    assert await poller.post("40" + json.dumps(auth)) == (200, "ok")
-    _status, packet = await poller.get()
-    known = json.loads(packet[2:])
+    poller, known = await recoverable(http, one, two)
     offsets = []
     for number in range(2):
         one.rooms.publish(Notice("table", "said", number), None)
@@ -365,7 +368,7 @@ async def test_who_is_lost_before_the_new_node_has_told_anything(
     async with websocket(two.port) as again:
         await again.packet()
         offset = offsets[-1 - behind]
-        again.text("40" + json.dumps({**auth, "pid": known["pid"], "offset": offset}))
+        again.text("40" + json.dumps({**RECOVERABLE, "pid": known["pid"], "offset": offset}))
         answer = json.loads((await again.packet())[2:])
         assert (answer["pid"] == known["pid"]) is recovered
         if recovered:

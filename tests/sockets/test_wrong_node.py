@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from server.cluster import takeover
 from server.cluster.credential import MOST_APART_S, Credential
@@ -33,6 +34,14 @@ class StrayPoller(Poller):
         handshake = await super().open()
         self.url = self.url.replace(self.home.url, self.elsewhere.url)
         return handshake
+
+
+@pytest_asyncio.fixture
+async def poller(nodes: tuple[Member, Member], http: aiohttp.ClientSession) -> StrayPoller:
+    """A session of the first node, that goes on at the second."""
+    poller = StrayPoller(http, *nodes)
+    await poller.join()
+    return poller
 
 
 async def test_a_session_of_another_node_goes_on_through_this_one(
@@ -102,11 +111,9 @@ async def _request(socket: RawSocket, poller: Poller, body: str | None = None) -
 
 
 async def test_a_poll_that_waits_elsewhere_is_answered_when_there_is_something(
-    nodes: tuple[Member, Member], http: aiohttp.ClientSession
+    nodes: tuple[Member, Member], poller: StrayPoller
 ) -> None:
-    one, two = nodes
-    poller = StrayPoller(http, one, two)
-    await poller.join()
+    one, _two = nodes
     [socket] = one.application.sockets
     waiting = asyncio.create_task(poller.get())
     await one.until(lambda: socket.connection.writable)
@@ -116,11 +123,9 @@ async def test_a_poll_that_waits_elsewhere_is_answered_when_there_is_something(
 
 
 async def test_who_gives_a_poll_up_elsewhere_ends_the_session(
-    nodes: tuple[Member, Member], http: aiohttp.ClientSession
+    nodes: tuple[Member, Member], poller: StrayPoller
 ) -> None:
-    one, two = nodes
-    poller = StrayPoller(http, one, two)
-    await poller.join()
+    one, _two = nodes
     waiting = asyncio.create_task(poller.get())
     await one.until(lambda: one.application.sockets[0].connection.writable)
     waiting.cancel()
@@ -130,11 +135,9 @@ async def test_who_gives_a_poll_up_elsewhere_ends_the_session(
 
 
 async def test_an_answer_that_was_reset_on_its_last_leg_ends_the_session(
-    nodes: tuple[Member, Member], http: aiohttp.ClientSession
+    nodes: tuple[Member, Member], poller: StrayPoller
 ) -> None:
     one, two = nodes
-    poller = StrayPoller(http, one, two)
-    await poller.join()
     [socket] = one.application.sockets
     async with raw(two.port) as client:
         socket.emit("n", 1)
@@ -144,11 +147,9 @@ async def test_an_answer_that_was_reset_on_its_last_leg_ends_the_session(
 
 
 async def test_a_connection_that_is_reset_after_a_later_poll_ends_nothing(
-    nodes: tuple[Member, Member], http: aiohttp.ClientSession
+    nodes: tuple[Member, Member], poller: StrayPoller
 ) -> None:
     one, two = nodes
-    poller = StrayPoller(http, one, two)
-    await poller.join()
     [socket] = one.application.sockets
     async with raw(two.port) as client:
         socket.emit("n", 1)
@@ -163,11 +164,9 @@ async def test_a_connection_that_is_reset_after_a_later_poll_ends_nothing(
 
 
 async def test_the_last_words_of_a_session_come_through(
-    nodes: tuple[Member, Member], http: aiohttp.ClientSession
+    nodes: tuple[Member, Member], poller: StrayPoller
 ) -> None:
-    one, two = nodes
-    poller = StrayPoller(http, one, two)
-    await poller.join()
+    one, _two = nodes
     [socket] = one.application.sockets
     socket.emit("n", 1)
     socket.disconnect(close=True)
@@ -181,11 +180,9 @@ async def test_the_last_words_of_a_session_come_through(
     [(b"", "empty_packet"), (b"4abc", "malformed_packet"), (b"4" * 131_073, "too_large")],
 )
 async def test_a_broken_post_ends_the_session_where_it_is(
-    nodes: tuple[Member, Member], http: aiohttp.ClientSession, body: bytes, reason: str
+    nodes: tuple[Member, Member], poller: StrayPoller, body: bytes, reason: str
 ) -> None:
-    one, two = nodes
-    poller = StrayPoller(http, one, two)
-    await poller.join()
+    one, _two = nodes
 
     status, answer = await poller.post(body)
 
@@ -195,11 +192,9 @@ async def test_a_broken_post_ends_the_session_where_it_is(
 
 
 async def test_a_post_that_is_given_up_ends_the_session(
-    nodes: tuple[Member, Member], http: aiohttp.ClientSession
+    nodes: tuple[Member, Member], poller: StrayPoller
 ) -> None:
     one, two = nodes
-    poller = StrayPoller(http, one, two)
-    await poller.join()
     before = two.server.counters.forwarded
     async with raw(two.port) as client:
         path = poller.url.removeprefix(two.url)
@@ -223,11 +218,9 @@ async def test_a_session_that_cannot_be_is_unknown(
 
 
 async def test_a_member_that_does_not_answer_is_unreachable(
-    nodes: tuple[Member, Member], http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+    nodes: tuple[Member, Member], poller: StrayPoller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, two = nodes
-    poller = StrayPoller(http, one, two)
-    await poller.join()
+    _one, two = nodes
     # It takes connections and says nothing.
     taken: list[asyncio.StreamWriter] = []
     silent = await asyncio.start_server(lambda _, writer: taken.append(writer), "127.0.0.1", 0)
