@@ -47,7 +47,9 @@ async def create_template(server_url: str) -> None:
 async def fresh_database(server_url: str, *, template: str = TEMPLATE) -> AsyncIterator[str]:
     """Yield the DSN of a new database, which is dropped afterwards with whoever is connected."""
     name = f"test_{uuid4().hex}"
-    await _execute(server_url, f"CREATE DATABASE {name} TEMPLATE {template}")
+    # Copied file by file: through the log and the buffers it costs twice as much, and the drop too.
+    copied = f"TEMPLATE {template} STRATEGY file_copy"
+    await _execute(server_url, f"CREATE DATABASE {name} {copied}")
     try:
         yield named(server_url, name)
     finally:
