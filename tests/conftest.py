@@ -13,6 +13,7 @@ from storage.embedded import EmbeddedPostgres
 from storage.redis_server import redis_program
 from tests.support import node
 from tests.support.databases import create_template, fresh_database, stopped_with_us
+from tests.support.postgres_cluster import PostgresCluster
 from tests.support.redis_server import PrivateRedis, private_redis_running, redis_running
 
 
@@ -52,6 +53,12 @@ async def empty_database_url(postgres_url: str) -> AsyncIterator[str]:
     """A database of this test's own with nothing in it."""
     async with fresh_database(postgres_url, template="template0") as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster(tmp_path_factory: pytest.TempPathFactory) -> PostgresCluster:
+    """A cluster to copy, for tests that start a PostgreSQL of their own."""
+    return PostgresCluster(tmp_path_factory.mktemp("cluster"))
 
 
 @pytest.fixture(scope="session")

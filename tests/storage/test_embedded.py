@@ -20,6 +20,7 @@ import pytest
 from storage import embedded, postmaster
 from storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from storage.postmaster import Account, Postmaster, socket_dir
+from tests.support.postgres_cluster import PostgresCluster
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can switch accounts")
 as_user = pytest.mark.skipif(os.geteuid() == 0, reason="only for an ordinary user")
@@ -43,6 +44,13 @@ def data_dir(tmp_path: Path) -> Iterator[Path]:
     left = Postmaster.find(folder / "postgres")
     if left is not None:
         left.shut_down()
+
+
+@pytest.fixture
+def stocked_dir(data_dir: Path, postgres_cluster: PostgresCluster) -> Path:
+    """The same with a cluster in it, as an earlier start would have left it."""
+    postgres_cluster.copy_to(data_dir)
+    return data_dir
 
 
 @asynccontextmanager
@@ -99,8 +107,8 @@ async def test_data_survives_a_stop(data_dir: Path) -> None:
     await server.stop()
 
 
-async def test_starting_twice_and_stopping_unstarted_are_harmless(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_starting_twice_and_stopping_unstarted_are_harmless(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     await server.stop()
     first = await server.start()
     assert await server.start() == first
@@ -109,8 +117,8 @@ async def test_starting_twice_and_stopping_unstarted_are_harmless(data_dir: Path
     assert Postmaster.find(server.cluster) is None
 
 
-async def test_commits_wait_for_the_disk(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_commits_wait_for_the_disk(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     async with connected(await server.start()) as connection:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             assert await connection.fetchval(f"SHOW {setting}") == "on"
@@ -170,8 +178,8 @@ async def test_folders_above_keep_their_permissions(tmp_path: Path, data_dir: Pa
     assert data_dir.stat().st_uid == os.geteuid()
 
 
-async def test_only_a_private_socket_leads_to_it(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_only_a_private_socket_leads_to_it(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     await server.start()
     directory = socket_dir(server.cluster)
     assert directory is not None
@@ -182,8 +190,8 @@ async def test_only_a_private_socket_leads_to_it(data_dir: Path) -> None:
 
 
 @as_root
-async def test_another_account_is_turned_away(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_another_account_is_turned_away(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     await server.start()
     directory = socket_dir(server.cluster)
     assert directory is not None
@@ -195,9 +203,9 @@ async def test_another_account_is_turned_away(data_dir: Path) -> None:
     await server.stop()
 
 
-async def test_a_killed_process_leaves_a_server_to_take_over(data_dir: Path) -> None:
-    left = await start_and_kill_holder(data_dir)
-    server = EmbeddedPostgres(data_dir)
+async def test_a_killed_process_leaves_a_server_to_take_over(stocked_dir: Path) -> None:
+    left = await start_and_kill_holder(stocked_dir)
+    server = EmbeddedPostgres(stocked_dir)
     pid = running(server).pid
     assert await server.start() == left
     assert running(server).pid == pid
@@ -206,16 +214,16 @@ async def test_a_killed_process_leaves_a_server_to_take_over(data_dir: Path) -> 
     assert Postmaster.find(server.cluster) is None
 
 
-async def test_committed_rows_survive_when_everything_is_killed(data_dir: Path) -> None:
-    await start_and_kill_holder(data_dir)
-    server = EmbeddedPostgres(data_dir)
+async def test_committed_rows_survive_when_everything_is_killed(stocked_dir: Path) -> None:
+    await start_and_kill_holder(stocked_dir)
+    server = EmbeddedPostgres(stocked_dir)
     kill_postmaster(server)
     assert await kept_row(await server.start()) == 7
     await server.stop()
 
 
-async def test_after_a_crash_it_comes_back_under_the_same_address(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_after_a_crash_it_comes_back_under_the_same_address(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     dsn = await server.start()
     await write_row(dsn)
     kill_postmaster(server)
@@ -224,8 +232,8 @@ async def test_after_a_crash_it_comes_back_under_the_same_address(data_dir: Path
     await server.stop()
 
 
-async def test_after_an_orderly_end_it_comes_back_under_the_same_address(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_after_an_orderly_end_it_comes_back_under_the_same_address(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     dsn = await server.start()
     await write_row(dsn)
     running(server).shut_down()  # as somebody may who looks after the machine
@@ -234,8 +242,8 @@ async def test_after_an_orderly_end_it_comes_back_under_the_same_address(data_di
     await server.stop()
 
 
-async def test_a_socket_folder_that_was_swept_away_is_made_again(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_a_socket_folder_that_was_swept_away_is_made_again(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     dsn = await server.start()
     directory = socket_dir(server.cluster)
     assert directory is not None
@@ -245,11 +253,11 @@ async def test_a_socket_folder_that_was_swept_away_is_made_again(data_dir: Path)
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
     await server.stop()
     assert not directory.exists()
-    assert not (data_dir / "postgres.socket").exists()
+    assert not (stocked_dir / "postgres.socket").exists()
 
 
-async def test_a_socket_folder_that_is_not_private_is_not_used(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_a_socket_folder_that_is_not_private_is_not_used(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     await server.start()
     directory = socket_dir(server.cluster)
     assert directory is not None
@@ -261,8 +269,8 @@ async def test_a_socket_folder_that_is_not_private_is_not_used(data_dir: Path) -
     shutil.rmtree(directory)
 
 
-async def test_a_busy_backend_of_a_killed_server_does_not_stop_the_next(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_a_busy_backend_of_a_killed_server_does_not_stop_the_next(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     dsn = await server.start()
     async with connected(dsn) as connection:
         endless = "SELECT count(*) FROM generate_series(1, 1000000) a, generate_series(1, 1000000)"
@@ -282,8 +290,8 @@ async def until_running(dsn: str, query: str) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_server_that_is_ending_is_not_reused(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_a_server_that_is_ending_is_not_reused(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     dsn = await server.start()
     ending = running(server)
     async with connected(dsn):
@@ -297,8 +305,8 @@ async def test_a_server_that_is_ending_is_not_reused(data_dir: Path) -> None:
     await server.stop()
 
 
-async def test_a_pid_that_came_again_is_not_taken_for_the_postmaster(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_a_pid_that_came_again_is_not_taken_for_the_postmaster(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     await write_row(await server.start())
     kill_postmaster(server)
     account = Account.for_cluster(server.cluster)
@@ -318,8 +326,8 @@ async def test_a_pid_that_came_again_is_not_taken_for_the_postmaster(data_dir: P
     await server.stop()
 
 
-async def test_the_last_user_turns_off_the_light(data_dir: Path) -> None:
-    first, second = EmbeddedPostgres(data_dir), EmbeddedPostgres(data_dir)
+async def test_the_last_user_turns_off_the_light(stocked_dir: Path) -> None:
+    first, second = EmbeddedPostgres(stocked_dir), EmbeddedPostgres(stocked_dir)
     dsns = await asyncio.gather(first.start(), second.start())
     assert dsns[0] == dsns[1]
     await first.stop()
@@ -329,10 +337,10 @@ async def test_the_last_user_turns_off_the_light(data_dir: Path) -> None:
     assert Postmaster.find(second.cluster) is None
 
 
-async def test_a_server_with_other_settings_is_restarted_unless_in_use(data_dir: Path) -> None:
-    careless = EmbeddedPostgres(data_dir, fsync=False)
+async def test_a_server_with_other_settings_is_restarted_unless_in_use(stocked_dir: Path) -> None:
+    careless = EmbeddedPostgres(stocked_dir, fsync=False)
     await careless.start()
-    user = EmbeddedPostgres(data_dir, fsync=True)
+    user = EmbeddedPostgres(stocked_dir, fsync=True)
     pid = running(careless).pid
     await user.start()
     assert running(user).pid == pid, "it was taken from a process that uses it"
@@ -363,8 +371,8 @@ async def test_a_cluster_of_another_version_is_refused(data_dir: Path) -> None:
         await EmbeddedPostgres(data_dir).start()
 
 
-async def test_a_damaged_cluster_says_what_is_wrong(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_a_damaged_cluster_says_what_is_wrong(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     await server.start()
     await server.stop()
     (server.cluster / "global" / "pg_control").unlink()
@@ -418,8 +426,8 @@ async def test_binaries_that_the_account_cannot_reach_are_copied(
 
 
 @as_root
-async def test_a_cluster_keeps_its_owner_when_root_takes_over(data_dir: Path) -> None:
-    server = EmbeddedPostgres(data_dir)
+async def test_a_cluster_keeps_its_owner_when_root_takes_over(stocked_dir: Path) -> None:
+    server = EmbeddedPostgres(stocked_dir)
     await write_row(await server.start())
     await server.stop()
     owner = pwd.getpwnam("daemon")
