@@ -5,7 +5,6 @@ import logging
 import random
 import secrets
 import time
-from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -23,7 +22,6 @@ from actors.kind import Rule
 from actors.limbo.rules import LIMBO
 from actors.mines.rules import mines_rules
 from actors.plinko.rules import PLINKO
-from actors.runtime.keeper import Load
 from actors.runtime.node import Node
 from actors.runtime.post import Post
 from actors.wallet.rules import WALLET, wallet_kind
@@ -39,13 +37,8 @@ from server.auth.passwords import Passwords
 from server.auth.service import Accounts
 from server.auth.tokens import Tokens
 from server.clock import Clock, now_ms
-from server.cluster.address import reached_at
-from server.cluster.cluster import Cluster, new_member_id
-from server.cluster.door import InnerDoor
-from server.cluster.floor import SharedFloor
-from server.cluster.peers import Peers
-from server.cluster.returns import Returns, ReturnsCollector
-from server.cluster.takeover import Takeovers
+from server.cluster.cluster import new_member_id
+from server.cluster.topology import Clustered
 from server.commands.accounts import AccountCommands
 from server.commands.bets import BetCommands
 from server.commands.crash import CrashCommands
@@ -58,14 +51,14 @@ from server.commands.switches import SwitchCommands
 from server.commands.wallet import WalletCommands
 from server.documents.pages import Documents
 from server.feed import MOMENT_S, LiveFeed
-from server.floor import Floor, Publishing
+from server.floor import Floor
 from server.http.compression import compress_answers
 from server.http.door import Door
 from server.http.gate import Gate
 from server.http.health import Health
 from server.jobs import Jobs
 from server.lag import watch_lag
-from server.metrics import ClusterCollector, Commits, MetricsPage, NodeCollector, lag_histogram
+from server.metrics import Commits, MetricsPage, NodeCollector, lag_histogram
 from server.pulse import SAMPLE_S, Pulse
 from server.router import Router
 from server.settings import Settings
@@ -75,6 +68,7 @@ from server.sockets.routes import SocketRoutes
 from server.sockets.server import SocketServer
 from server.switches import REFRESH_S, Switches
 from server.tables import Tables
+from server.topology import Standalone, Topology
 from server.work import Work
 from storage.crash_tables import CrashStore
 from storage.journal import Journal, shards_of
@@ -177,11 +171,6 @@ class Pitboss:
         # In a cluster; a node that is alone has no id.
         member = new_member_id() if settings.redis_url else ""
         self.storage = _storage(settings, pools, dsn, Commits(self.registry), member)
-        self.cluster: Cluster | None = None
-        if settings.redis_url is not None:
-            self.cluster = Cluster(
-                settings, settings.redis_url, member, self.storage.journal, pools.locks, now_ms()
-            )
         self.jobs = Jobs()
         self.work = Work()
         self.passwords = Passwords()
@@ -214,51 +203,36 @@ class Pitboss:
         self.feed = LiveFeed(
             self.sockets.hub, partial(usernames, pools.people), _most_stakes(settings)
         )
-        self.shared = self._share(self.cluster) if self.cluster else None
-        self._inner = self._inner_door(self.cluster, self.shared)
+        self.topology = self._topology(pools)
         self.node = self._node()
         self.tables = Tables(self.node, self._all_tables)
         self.bets = BetCommands(self.node, Bets(pools.people, self.storage.vault), time.monotonic)
         self.pulse = Pulse(self._totals, time.monotonic)
         self.router = self._router(pools.people)
         self.floor.bind(self.router)
-        if self.cluster is not None and self.shared is not None:
-            self.cluster.bind(self.node, self._load, self._claimed, self.shared)
-        self.returns = self._returns(self.cluster) if self.cluster else None
-        self._lanes: list[asyncio.Task[None]] = []
+        self.topology.bind(self.node, self.tables, self.pulse)
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
 
-    def _share(self, cluster: Cluster) -> SharedFloor:
-        return SharedFloor(
-            cluster,
+    def _topology(self, pools: Pools) -> Topology:
+        settings, journal = self.settings, self.storage.journal
+        if settings.redis_url is None:
+            return Standalone(journal, self.sockets.hub, pools.people)
+        return Clustered(
+            settings,
+            journal,
+            pools.locks,
             self.sockets,
+            self.floor,
             self.activity,
             self.feed,
             _chance(),
             self._revoked_elsewhere,
         )
 
-    def _inner_door(self, cluster: Cluster | None, shared: SharedFloor | None) -> InnerDoor | None:
-        """Where other members reach our sessions, and the way to theirs; None for who is alone."""
-        if cluster is None or shared is None:
-            return None
-        engine, secret = self.sockets.engine, self.settings.jwt_secret_value()
-        peers = Peers(cluster.member, cluster.membership.address_of, secret)
-        takeovers = Takeovers(self.sockets, peers, self.floor, shared.rooms)
-        engine.elsewhere = takeovers
-        return InnerDoor(engine, takeovers, secret)
-
-    def _returns(self, cluster: Cluster) -> Returns:
-        """The way back for clients of nodes that have ended."""
-        settings = self.settings
-        assert settings.redis_url is not None
-        return Returns(settings.redis_url, settings.cluster_name, cluster, self.sockets, self.node)
-
     def _revoked(self, session_id: UUID) -> None:
         self.floor.session_ended(session_id)
-        if self.shared is not None:
-            self.shared.sessions.revoked(session_id)
+        self.topology.revoked(session_id)
 
     def _revoked_elsewhere(self, session_id: UUID) -> None:
         self.accounts.session_ended(session_id)
@@ -278,13 +252,13 @@ class Pitboss:
             self.storage.journal,
             self.storage.store,
             self.post,
-            self.shared.rooms if self.shared else Publishing(self.sockets.hub),
+            self.topology.publisher,
             Clock(now_ms),
             _fresh_secret,
             max_live=settings.max_live_actors,
             hydrate_timeout_s=settings.commit_timeout_seconds,
             witness=self.feed,
-            elsewhere=self.cluster.routes if self.cluster else None,
+            elsewhere=self.topology.elsewhere,
         )
         self.storage.journal.bind(node)
         return node
@@ -304,9 +278,8 @@ class Pitboss:
     def _floor_commands(
         self, pool: asyncpg.Pool
     ) -> tuple[RainCommands, FeedCommands, StatsCommands, SwitchCommands]:
-        everywhere = self.shared.activity if self.shared is not None else None
         return (
-            RainCommands(self.node, self.activity, time.monotonic, everywhere),
+            RainCommands(self.node, self.activity, time.monotonic, self.topology.activity),
             FeedCommands(self.feed),
             StatsCommands(StatsReader(pool)),
             SwitchCommands(self.switches, SwitchStore(pool), self.crash_tables),
@@ -335,47 +308,18 @@ class Pitboss:
             await self.prepare()
         assert self._runner is not None
         server = self._runner.server
-        if self.cluster is None:
-            await self._own_everything()
-            await self.tables.close_others(self._people)
+        await self.topology.own()
         await self.switches.refresh()
         if self.settings.env != "production":
             await self.tables.give_trial_chains(self._people, self.storage.vault, now_ms())
-        if self.returns is not None:
-            await self.returns.start()
+        await self.topology.begin_log()
         # Shards that are ours are served, also from afar, before we listen.
         self._start_jobs()
-        if self.cluster is not None:
-            self._lanes = [asyncio.create_task(lane.run()) for lane in self.storage.journal.lanes]
-            host, port = self.settings.cluster_host, self.settings.cluster_port
-            known_as = await reached_at(host, self.cluster.redis)
-            assert self._inner is not None
-            await self.cluster.start(await self._inner.start(host, port, known_as))
+        await self.topology.join()
         assert server is not None
         self._listener = Listener(self.sockets.engine, server)
         return await self._listener.listen(
             self.settings.host, self.settings.port, shared=self.shares_port
-        )
-
-    async def _own_everything(self) -> None:
-        """Win all shards, which nobody else may have: this node is alone."""
-        journal = self.storage.journal
-        for lane, writer in zip(journal.lanes, await journal.win(), strict=True):
-            self._lanes.append(asyncio.create_task(lane.run(writer)))
-            await lane.wait_open()
-
-    def _claimed(self, _shards: Collection[int]) -> None:
-        """Shards are ours now: wake the tables in them. Their outbox is swept once a second."""
-        self.tables.claimed()
-
-    def _load(self) -> Load:
-        """What this node carries, for others to see."""
-        second = self.pulse.traffic(1)
-        return Load(
-            actors=self.node.live,
-            connections=len(self.sockets.engine.connections),
-            lag_ms=second.loop_lag_ms,
-            bets=second.bets_per_second,
         )
 
     def _start_jobs(self) -> None:
@@ -431,29 +375,23 @@ class Pitboss:
                 self.work,
             )
         )
-        if self.cluster is not None:
-            self.registry.register(ClusterCollector(self.cluster, self.storage.journal))
-        if self.shared is not None:
-            self.registry.register(self.shared.metrics)
-        if self.returns is not None:
-            self.registry.register(ReturnsCollector(self.returns))
+        for collector in self.topology.collectors():
+            self.registry.register(collector)
         MetricsPage(self.registry, time.monotonic).add_to(app)
         return app
 
     def _ready(self) -> dict[str, bool]:
-        checks = {
+        return {
             "journal": self.storage.journal.open,
             "accepting": not self.sockets.engine.admission.draining,
+            **self.topology.checks(),
         }
-        if self.cluster is not None:
-            checks["redis"] = self.cluster.in_sight
-        return checks
 
     async def stop(self) -> None:
         """Take nothing new, commit what was accepted, answer it, and close, in that order."""
         if self._listener is not None:
             self._listener.close()
-        if self.cluster is None or not await self.cluster.hand_over(self.settings.drain_seconds):
+        if not await self.topology.hand_over(self.settings.drain_seconds):
             self.node.drain()
         await self.work.finish(self.settings.drain_seconds)
         await self._flush()
@@ -463,23 +401,15 @@ class Pitboss:
         self.node.drain()
         await self._flush()
         await self._put_all_away()
-        for lane in self.storage.journal.lanes:
-            lane.close()
-        if self._lanes:
-            await asyncio.wait(self._lanes, timeout=self.settings.drain_seconds)
+        await self.storage.journal.close(self.settings.drain_seconds)
         await self.jobs.stop()
         await self.storage.outbox.flush()
         await self.storage.wallets.flush_snapshots()
         self.node.close()
-        if self.returns is not None:
-            await self.returns.close()
-        if self.cluster is not None and self.shared is not None:
-            self.shared.close()
-            await self.cluster.stop()
+        await self.topology.leave()
         self.storage.wallets.close()
         self.sockets.close()
-        if self._inner is not None:
-            await self._inner.close()
+        await self.topology.close()
         if self._runner is not None:
             await self._runner.cleanup()
         self.passwords.close()
@@ -503,8 +433,7 @@ class Pitboss:
 
     def _is_busy(self) -> bool:
         """Whether anything waits to be committed, here or elsewhere."""
-        asked = self.cluster.routes.asked if self.cluster is not None else 0
-        return asked > 0 or any(lane.depth for lane in self.storage.journal.lanes)
+        return self.topology.asked > 0 or any(lane.depth for lane in self.storage.journal.lanes)
 
 
 def _most_stakes(settings: Settings) -> dict[str, int]:

@@ -11,7 +11,6 @@ from server import logs
 from server.app import Pitboss
 from server.banner import show_banner
 from server.clock import now_ms
-from server.cluster.survey import DRAIN
 from server.database import database
 from server.demo import demo_token
 from server.openfiles import allow_connections
@@ -86,8 +85,7 @@ async def _run(
             stopping.set()
 
     pitboss.jobs.every(RIVAL_CHECK_S, look_for_rival)
-    if pitboss.cluster is not None:
-        pitboss.cluster.exchange.listen(DRAIN, lambda _sender, _body: stopping.set())
+    pitboss.topology.on_drain(stopping.set)
     started = asyncio.ensure_future(_start(pitboss))
     stopped = asyncio.ensure_future(stopping.wait())
     try:

@@ -31,17 +31,35 @@ class Journal:
             # Whose shards are moving owns any part of them, and connects each lane by itself.
             if not lane.moving:
                 lane.follow(leader)
+        self._running: list[asyncio.Task[None]] = []
 
     def bind(self, listener: Listener) -> None:
         """Tell every lane who is told what became of its writes."""
         for lane in self.lanes:
             lane.bind(listener)
 
-    async def win(self) -> list[Writer]:
-        """Writers of all lanes, once nobody else has any of their shards.
+    def start(self) -> None:
+        """Have every lane write the shards that are claimed from here on."""
+        self._running = [asyncio.create_task(lane.run()) for lane in self.lanes]
+
+    async def win(self) -> None:
+        """Own all shards, once nobody else has any of them, and have every lane write its own.
 
         All or none: two processes that each held a part would keep each other from serving.
         """
+        for lane, writer in zip(self.lanes, await self._writers(), strict=True):
+            self._running.append(asyncio.create_task(lane.run(writer)))
+            await lane.wait_open()
+
+    async def close(self, timeout_s: float) -> None:
+        """End every lane once what is queued is committed; wait for it, but no longer than that."""
+        for lane in self.lanes:
+            lane.close()
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout_s)
+
+    async def _writers(self) -> list[Writer]:
+        """Writers of all lanes, once nobody else has any of their shards."""
         while True:
             writers: list[Writer] = []
             try:

@@ -216,8 +216,7 @@ async def test_rooms_hear_that_they_may_have_missed_something(
 
 def bus_name(pitboss: Pitboss) -> str:
     """What a node's connection to Redis is called."""
-    assert pitboss.cluster is not None
-    return f"{pitboss.settings.cluster_name}-bus-{pitboss.cluster.member}"
+    return f"{pitboss.settings.cluster_name}-bus-{pitboss.sockets.engine.member}"
 
 
 async def metrics_of(house: House) -> Fields:
