@@ -14,8 +14,10 @@ from tests.support.clusters import LIMIT_S
 from tests.support.promises import Fields
 
 CURRENCY: Final = "PLAY"
-# Between two commands of one player and kind, at most: so many players keep a core half busy.
-PAUSE_S: Final = 0.1
+# Between two commands of one player and kind, at most: a few hundred commands a second in all.
+PAUSE_S: Final = 0.2
+# After a bet was taken, at most, until its player cashes out: as long as a round takes.
+RIDE_S: Final = 1.5
 # A bet that comes after its round has started, or is over, is refused for good; so is a cash-out
 # of a bet that has ended.
 LATE: Final = frozenset({"round_over", "round_started", "unknown_round"})
@@ -88,7 +90,7 @@ class Player:
         bet = {"round_id": round_id, "stake": 10, "currency": CURRENCY}
         if await self.command(device, "crash:bet", bet) is None:
             return
-        await asyncio.sleep(random.uniform(0, 2))
+        await asyncio.sleep(random.uniform(0, RIDE_S))
         # Those who are not playing any more let it ride.
         if self._playing:
             answer = await device.ask("crash:cashout", {"round_id": round_id})

@@ -58,6 +58,7 @@ async def hear(socket: RawSocket, events: list[list[Any]], name: str) -> str | N
 
 
 @pytest.mark.slow
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_killed_node_s_player_goes_on_at_another(nodes: Cluster) -> None:
     north, south, _ = nodes.nodes
     data = await account(north)

@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from tests.cluster.floor import Floor
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def test_a_node_cut_off_from_redis_is_replaced_and_comes_back(floor: Floor) -> None:

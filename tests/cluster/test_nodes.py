@@ -4,7 +4,7 @@ import pytest
 
 from tests.cluster.floor import Floor
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def test_a_killed_node_is_replaced_and_comes_back(floor: Floor) -> None:

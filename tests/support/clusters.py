@@ -25,7 +25,7 @@ CLUSTER_NAME: Final = "floor"
 SHARDS: Final = 64
 # Far more than anything takes; only what never happens reaches it.
 LIMIT_S: Final = 60.0
-# A round takes four seconds at most: one of bets, and less than three until 1.15.
+# A round takes two seconds at most: less than one of bets, and one until 1.05.
 TABLE: Final = {
     "number": 1,
     "name": "Felt",
@@ -33,9 +33,9 @@ TABLE: Final = {
     "least_stake": 1,
     "most_stake": 10_000,
     "bankroll": 100_000_000,
-    "betting_ms": 1_000,
-    "pause_ms": 300,
-    "most_multiplier": 115,
+    "betting_ms": 700,
+    "pause_ms": 200,
+    "most_multiplier": 105,
 }
 SETTINGS: Final = {
     "PITBOSS_CLUSTER_NAME": CLUSTER_NAME,
