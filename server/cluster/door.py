@@ -12,8 +12,8 @@ from protocol import engineio
 from protocol.disconnects import ProtocolViolation
 from protocol.errors import FORBIDDEN, Failure
 from server.cluster.credential import MOST_APART_S, Credential, LateError, digest_of
+from server.cluster.handoff import Handoffs
 from server.cluster.peers import ADDRESS, POLL
-from server.cluster.takeover import Takeovers
 from server.sockets import polling
 from server.sockets.admission import PACKETS_PER_REQUEST
 from server.sockets.engine import Engine
@@ -36,7 +36,7 @@ Handler = Callable[[str, web.Request], Awaitable[web.Response]]
 class InnerDoor:
     """A listener of its own, on an address of the cluster's network."""
 
-    def __init__(self, engine: Engine, sessions: Takeovers, secret: str) -> None:
+    def __init__(self, engine: Engine, sessions: Handoffs, secret: str) -> None:
         self._engine = engine
         self._sessions = sessions
         self._credential = Credential(secret)
@@ -78,8 +78,7 @@ class InnerDoor:
         return f"[{reached}]:{bound_port}" if ":" in reached else f"{reached}:{bound_port}"
 
     async def close(self) -> None:
-        """Listen no more, and ask no more of others."""
-        await self._sessions.close()
+        """Listen no more."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None

@@ -1,34 +1,30 @@
 """Sessions that come to the wrong node: polls are forwarded, and an upgrade takes the session over.
 
-A session id begins with the id of the member that opened it. The node that a WebSocket comes to
-has that member expect the upgrade (`expect`) and answers the probe. With the client's word that it
-has moved, the member first finishes what is under way (`settle`), so that every command has its one
-answer, and then lets the session go (`let_go`): what waits to be sent, the namespaces with their
-socket ids, the rooms, and who the player is.
+A session id begins with the id of the member that opened it. That member does its part in
+`server/cluster/handoff.py`: it expects the upgrade when the probe has come here, and with the
+client's word that it has moved, it lets the session go.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from functools import partial
 from typing import Final
 
 import msgspec
 from aiohttp import hdrs, web
 
-from protocol import disconnects, engineio
-from protocol.disconnects import REASONS, DisconnectReason, ProtocolViolation
-from protocol.errors import DRAINING, MALFORMED, STORAGE_UNAVAILABLE, UNREACHABLE, Failure
+from protocol import disconnects
+from protocol.disconnects import DisconnectReason, ProtocolViolation
+from protocol.errors import DRAINING, MALFORMED, UNREACHABLE, Failure
 from server.cluster.arrivals import Positions
 from server.cluster.crossing import Crossing, Upgrade
+from server.cluster.handoff import Moved, client_of
 from server.cluster.peers import POLL, PeerAnswer, Peers
 from server.cluster.rooms import FarRooms
-from server.cluster.told import channel_of
 from server.encoding import refuse_compressed
 from server.sockets import polling
-from server.sockets.client import Client
 from server.sockets.connection import Connection, Transport
 from server.sockets.deadlines import Deadlines
 from server.sockets.elsewhere import Far
@@ -41,50 +37,12 @@ _LOG = logging.getLogger(__name__)
 ASK_S: Final = 5.0
 # A poll is answered with a ping at the latest, and this much later if the member is busy.
 POLL_SLACK_S: Final = 5.0
-# How long a session that is to move may go on with what is under way; commands take milliseconds.
-# Past it, when storage is away, its client has to connect anew. It is less than who asks waits.
-SETTLE_S: Final = 3.0
-_SETTLE_LOOK_S: Final = 0.002
 # Headers of an answer that are the client's, too.
 _PASSED_ON: Final = (hdrs.CONTENT_TYPE, hdrs.CACHE_CONTROL, hdrs.RETRY_AFTER)
 
 
-class _Moved(msgspec.Struct, frozen=True):
-    """What a member answers that lets a session go."""
-
-    session: MovedSession
-    positions: Positions
-    """How far it was told in each of its rooms; empty if that is not known."""
-
-
-class _Abroad:
-    """Stands for the WebSocket at another member that is to carry on a session of ours."""
-
-    __slots__ = ("_on_close", "key")
-
-    name = engineio.WEBSOCKET
-    writable = False
-    max_packets = 0
-
-    def __init__(self, key: str, on_close: Callable[[], object]) -> None:
-        self.key = key
-        self._on_close = on_close
-
-    def write(self, _packets: list[bytes]) -> int:
-        """The other member answers the probe by itself."""
-        return 0
-
-    def close(self, reason: DisconnectReason) -> None:
-        """Nothing comes of it; the other member finds out when it asks."""
-        del reason
-        self._on_close()
-
-    def abort(self) -> None:
-        """There is nothing to cut."""
-
-
 class Takeovers:
-    """This member's way to the sessions of others, and theirs to its own.
+    """This member's way to the sessions of others.
 
     The budgets of a player who moves are those of the new node: they begin afresh.
     """
@@ -99,8 +57,6 @@ class Takeovers:
         self._application = application
         options = server.options
         self._poll_s = options.ping_interval_ms / 1000 + POLL_SLACK_S
-        # Our sessions that are expected to move, each by its stand-in; no more than there are.
-        self._abroad: dict[str, _Abroad] = {}
         self._upgrades: Deadlines[Crossing] = Deadlines(
             options.upgrade_timeout_ms / 1000,
             lambda stuck, _: stuck.drop_candidate(disconnects.UPGRADE_TIMEOUT),
@@ -194,7 +150,7 @@ class Takeovers:
         try:
             followed = await rooms.arrivals.echo()
             answer = await self._must(upgrade, "take")
-            moved = msgspec.msgpack.decode(answer.body, type=_Moved)
+            moved = msgspec.msgpack.decode(answer.body, type=Moved)
             # What its member had heard is heard here then, and not told once more.
             known = followed and moved.positions and await rooms.arrivals.echo()
             positions = moved.positions if known else {}
@@ -214,7 +170,7 @@ class Takeovers:
     ) -> Connection:
         engine = self._engine
         connection = engine.take_over(sid, moved.address, transport)
-        client = _client(connection)
+        client = client_of(connection)
         try:
             connection.send(tuple(unwired(moved.packets)))
             client.resume(moved, self._application)
@@ -227,104 +183,6 @@ class Takeovers:
             connection.close(disconnects.DRAINING)
         return connection
 
-    # Sessions here, for other members.
-
-    def session(self, sid: str) -> Connection:
-        """A session of ours. Raises the Failure that says there is none."""
-        connection = self._engine.connections.get(sid)
-        if connection is None:
-            raise Failure(MALFORMED, reason="unknown sid")
-        return connection
-
-    def expect(self, sid: str, key: str) -> None:
-        """A WebSocket at another member has sent the probe for a session. Raises Failure."""
-        connection = self.session(sid)
-        abroad = _Abroad(key, lambda: self._abroad.pop(sid, None))
-        try:
-            connection.open_candidate(abroad)
-        except ProtocolViolation as violation:
-            raise Failure(MALFORMED, reason=violation.reason.name) from None
-        self._abroad[sid] = abroad
-        connection.receive_on_candidate(abroad, engineio.PROBE_PING)
-
-    def expect_no_more(self, sid: str, key: str) -> None:
-        """The WebSocket at another member has gone."""
-        connection, abroad = self._expected(sid, key)
-        connection.transport_lost(abroad, disconnects.TRANSPORT_CLOSED)
-
-    def _expected(self, sid: str, key: str) -> tuple[Connection, _Abroad]:
-        """A session of ours that expects this upgrade, and its stand-in. Raises Failure."""
-        connection, abroad = self.session(sid), self._abroad.get(sid)
-        if abroad is None or abroad.key != key:
-            raise Failure(MALFORMED, reason="this upgrade is not expected")
-        return connection, abroad
-
-    async def settle(self, sid: str, key: str) -> bytes:
-        """The client has moved to another member: end what is under way. The rooms it is in.
-
-        Raises Failure: the session is not expected to move, or does not come to rest.
-        """
-        connection, abroad = self._expected(sid, key)
-        connection.receive_on_candidate(abroad, engineio.UPGRADE)
-        if connection.transport is not abroad:
-            raise Failure(MALFORMED, reason="the upgrade was given up")
-        try:
-            await self._come_to_rest(connection)
-        except TimeoutError:
-            connection.close(disconnects.TRANSPORT_CLOSED)
-            raise Failure(STORAGE_UNAVAILABLE) from None
-        except asyncio.CancelledError:
-            connection.close(disconnects.TRANSPORT_CLOSED)
-            raise
-        return msgspec.msgpack.encode(_channels(self._settled(sid, key)))
-
-    async def let_go(self, sid: str, key: str) -> bytes:
-        """All that this member has of a session that has settled, which ends here.
-
-        Raises Failure if it has not.
-        """
-        self._settled(sid, key)
-        # What was said before the other member heard the rooms is told here, and the rest there.
-        known = await self._rooms.arrivals.echo()
-        for socket in _client(self._settled(sid, key)).sockets():
-            self._server.hub.settle(socket)
-        # Unless that was more than may wait for it.
-        connection = self._settled(sid, key)
-        moved = _client(connection).exported(self._application)
-        positions = {channel: self._rooms.position(channel) for channel in _channels(connection)}
-        connection.close(disconnects.MOVED)
-        # What we told the rooms ourselves has to be heard there before the socket comes.
-        if not (await self._rooms.arrivals.echo() and known):
-            positions = {}
-        return msgspec.msgpack.encode(_Moved(moved, positions))
-
-    def _settled(self, sid: str, key: str) -> Connection:
-        """A session of ours that has settled, to move. Raises Failure."""
-        connection, abroad = self._expected(sid, key)
-        if connection.transport is not abroad or not _rests(connection):
-            raise Failure(MALFORMED, reason="this session does not move")
-        return connection
-
-    async def _come_to_rest(self, connection: Connection) -> None:
-        """Wait until nothing is under way on a session. Nothing new comes: its client has moved."""
-        async with asyncio.timeout(SETTLE_S):
-            while not _rests(connection):  # noqa: ASYNC110 - once in the life of a session
-                await asyncio.sleep(_SETTLE_LOOK_S)
-
-    def lost(self, sid: str, poll: str) -> None:
-        """The answer to a poll may not have arrived: unless the client has polled since, it ends.
-
-        A client that asks again by itself does not know that anything is missing.
-        """
-        connection = self.session(sid)
-        transport = connection.transport
-        if isinstance(transport, polling.Polling) and str(transport.polls) == poll:
-            connection.close(disconnects.TRANSPORT_CLOSED)
-
-    def end(self, sid: str, reason: str) -> None:
-        """A client did at another member what ends its session."""
-        self.session(sid).close(REASONS.get(reason, disconnects.TRANSPORT_CLOSED))
-
     async def close(self) -> None:
         """Forward and take over no more."""
         self._upgrades.close()
@@ -333,27 +191,6 @@ class Takeovers:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._peers.close()
-
-
-def _rests(connection: Connection) -> bool:
-    """Whether nothing is under way, or the session has ended meanwhile."""
-    return connection.ended is not None or (
-        not connection.session.posting and _client(connection).settled
-    )
-
-
-def _channels(connection: Connection) -> list[str]:
-    """The rooms of all namespaces, as they are called on the bus."""
-    sockets = _client(connection).sockets()
-    return sorted(
-        {channel_of(room, socket.namespace) for socket in sockets for room in socket.rooms}
-    )
-
-
-def _client(connection: Connection) -> Client:
-    handler = connection.handler
-    assert isinstance(handler, Client), "it is open, and Socket.IO"
-    return handler
 
 
 def _answer(answer: PeerAnswer) -> web.Response:

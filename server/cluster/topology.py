@@ -17,6 +17,7 @@ from server.cluster.address import reached_at
 from server.cluster.cluster import Cluster
 from server.cluster.door import InnerDoor
 from server.cluster.floor import SharedFloor
+from server.cluster.handoff import Handoffs
 from server.cluster.peers import Peers
 from server.cluster.returns import Returns, ReturnsCollector
 from server.cluster.survey import DRAIN
@@ -63,10 +64,11 @@ class Clustered:
         self._shared = SharedFloor(cluster, sockets, activity, feed, chance, end_session)
         secret = settings.jwt_secret_value()
         peers = Peers(cluster.member, cluster.membership.address_of, secret)
-        takeovers = Takeovers(sockets, peers, application, self._shared.rooms)
-        engine.elsewhere = takeovers
-        self._door = InnerDoor(engine, takeovers, secret)
-        self.publisher: Publisher = self._shared.rooms
+        rooms = self._shared.rooms
+        self._takeovers = Takeovers(sockets, peers, application, rooms)
+        engine.elsewhere = self._takeovers
+        self._door = InnerDoor(engine, Handoffs(sockets, application, rooms), secret)
+        self.publisher: Publisher = rooms
         self.elsewhere: Elsewhere = cluster.routes
         self.activity: FarActivity | None = self._shared.activity
 
@@ -145,5 +147,6 @@ class Clustered:
         await self._cluster.stop()
 
     async def close(self) -> None:
-        """Serve no session for others any more, and ask for none of theirs."""
+        """Ask for no sessions of others any more, then serve none for them."""
+        await self._takeovers.close()
         await self._door.close()

@@ -13,7 +13,7 @@ import pytest
 from actors.decision import Item, Notice
 from actors.runtime.exchange import Exchange
 from protocol.engineio import Binary, encode_payload
-from server.cluster import arrivals, takeover
+from server.cluster import arrivals, handoff
 from server.cluster.rooms import FarRooms
 from server.hub import Hub
 from server.sockets.options import SocketOptions
@@ -139,7 +139,7 @@ async def test_what_is_under_way_is_answered_once_before_the_session_moves(
     assert await poller.post('420["later"]\x1e421["later"]') == (200, "ok")
     async with probed(poller) as socket:
         socket.send(frame(TEXT, b"5"), frame(TEXT, b'422["echo",2]'))
-        await one.until(lambda: poller.sid in one.takeovers._abroad)
+        await one.until(lambda: poller.sid in one.handoffs._abroad)
         [connection] = one.server.engine.connections.values()
         await one.until(lambda: connection.transport.name == "websocket")
         one.application.kept_acks[1].send("second")
@@ -190,7 +190,7 @@ async def test_a_namespace_that_was_dismissed_stays_so(
 async def test_a_session_that_does_not_come_to_rest_ends(
     nodes: tuple[Member, Member], http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(takeover, "SETTLE_S", 0.05)
+    monkeypatch.setattr(handoff, "SETTLE_S", 0.05)
     one, two = nodes
     poller = await joined(http, one, two)
     assert await poller.post('420["later"]') == (200, "ok")
@@ -204,7 +204,7 @@ async def test_a_session_that_does_not_come_to_rest_ends(
 async def test_a_packet_in_parts_does_not_move(
     nodes: tuple[Member, Member], http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(takeover, "SETTLE_S", 0.05)
+    monkeypatch.setattr(handoff, "SETTLE_S", 0.05)
     one, two = nodes
     poller = await joined(http, one, two)
     assert await poller.post('451-["echo",{"_placeholder":true,"num":0}]') == (200, "ok")
@@ -234,8 +234,8 @@ async def test_a_candidate_that_leaves_after_its_probe_leaves_the_session_pollin
     one, two = nodes
     poller = await joined(http, one, two, '{"quiet":true}')
     async with probed(poller):
-        assert one.takeovers._abroad
-    await one.until(lambda: not one.takeovers._abroad)
+        assert one.handoffs._abroad
+    await one.until(lambda: not one.handoffs._abroad)
 
     assert await poller.post('420["echo",1]') == (200, "ok")
     assert await poller.get() == (200, "430[1]")

@@ -12,6 +12,7 @@ from actors.decision import Notice
 from actors.runtime.exchange import Exchange
 from protocol.socketio import Argument
 from server.cluster.door import InnerDoor
+from server.cluster.handoff import Handoffs
 from server.cluster.peers import Peers
 from server.cluster.rooms import FarRooms
 from server.cluster.takeover import Takeovers
@@ -48,6 +49,7 @@ class Member(Served):
     rooms: FarRooms
     bus: MemoryBus
     takeovers: Takeovers
+    handoffs: Handoffs
     door: InnerDoor
     inner: str
     """Where its inner door is, as host:port."""
@@ -65,7 +67,8 @@ async def member(
     application.rooms = rooms
     takeovers = Takeovers(server, Peers(name, addresses.get, SECRET), application, rooms)
     server.engine.elsewhere = takeovers
-    door = InnerDoor(server.engine, takeovers, SECRET)
+    handoffs = Handoffs(server, application, rooms)
+    door = InnerDoor(server.engine, handoffs, SECRET)
     bus.start()
     http = web.Application()
     http.router.add_get("/", page)
@@ -73,11 +76,22 @@ async def member(
     async with listening(server.engine, http) as (listener, port):
         try:
             yield Member(
-                server, application, listener, port, name, rooms, bus, takeovers, door, inner
+                server,
+                application,
+                listener,
+                port,
+                name,
+                rooms,
+                bus,
+                takeovers,
+                handoffs,
+                door,
+                inner,
             )
         finally:
             rooms.close()
             bus.close()
+            await takeovers.close()
             await door.close()
             server.close()
 
