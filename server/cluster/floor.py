@@ -41,7 +41,7 @@ class SharedFloor:
 
     def leaving(self, _shards: Collection[int]) -> None:
         """Shards are given up: what waits to be told is told before their new owner tells more."""
-        self.rooms.telling.hurry()
+        self.rooms.publisher.hurry()
 
     def gone(self, member: str) -> None:
         """A member is seen no more."""

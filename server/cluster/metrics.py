@@ -18,7 +18,7 @@ class RoomsCollector(Collector):
         """All metrics, as they stand now."""
         rooms = self._rooms
         for name, text, value in (
-            ("published", "Events told to rooms of other nodes.", rooms.telling.published),
+            ("published", "Events told to rooms of other nodes.", rooms.publisher.published),
             ("heard", "Events of other nodes told to rooms here.", rooms.heard),
             ("gaps", "Events of other nodes found missing.", rooms.gaps),
             ("interrupted", "Rooms here told that they may lack something.", rooms.interrupted),
@@ -27,5 +27,5 @@ class RoomsCollector(Collector):
         yield GaugeMetricFamily(
             "pitboss_far_rooms_owed",
             "Rooms of other nodes that lack something, and are still to be told so.",
-            value=rooms.telling.owed,
+            value=rooms.publisher.owed,
         )

@@ -16,7 +16,7 @@ from actors.decision import Announcement
 from actors.runtime.exchange import Exchange
 from protocol.commands.node import RoomInterrupted
 from server.cluster.arrivals import Arrivals
-from server.cluster.telling import TOPIC, Telling
+from server.cluster.publisher import TOPIC, RoomPublisher
 from server.cluster.told import (
     FAREWELL,
     HERE,
@@ -63,7 +63,7 @@ class FarRooms:
         self._origin_of = origin_of
         self._here = Publishing(hub)
         self.arrivals = Arrivals(exchange)
-        self.telling = Telling(exchange, members_elsewhere, self._told)
+        self.publisher = RoomPublisher(exchange, members_elsewhere, self._told)
         # The rooms that have members here, each with the last number of whoever tells it things;
         # None as long as nobody elsewhere has. There are as many as the hub has.
         self._open: dict[str, dict[str, int] | None] = {}
@@ -79,7 +79,7 @@ class FarRooms:
         exchange.listen(TOPIC, self._heard_word)
         exchange.listen_rooms(self._heard)
         exchange.on_joined(self._joined)
-        exchange.on_parted(self.telling.parted)
+        exchange.on_parted(self.publisher.parted)
         hub.watch(self)
 
     # What our actors tell.
@@ -87,7 +87,7 @@ class FarRooms:
     def publish(self, push: Announcement, origin: object | None) -> None:
         """Tell a room, here and elsewhere. The socket that asked knows a state from its answer."""
         self._here.publish(push, origin)
-        self.telling.tell(push, origin)
+        self.publisher.publish(push, origin)
 
     # Which rooms are heard.
 
@@ -109,7 +109,7 @@ class FarRooms:
     def position(self, channel: str) -> dict[str, int]:
         """How far the members of a room have been told here."""
         position = dict(self._open.get(channel) or {})
-        number = self.telling.number_of(channel)
+        number = self.publisher.number_of(channel)
         return {**position, self._exchange.me: number} if number else position
 
     def unfollow(self, channels: Iterable[str]) -> None:
@@ -124,7 +124,7 @@ class FarRooms:
     # What is heard.
 
     def _heard(self, channel: str, sender: str, body: msgspec.Raw) -> None:
-        self.telling.heard_of_others()
+        self.publisher.heard_of_others()
         if channel not in self._open and channel not in self.arrivals:
             # Its last member has left while this was on its way.
             return
@@ -177,10 +177,10 @@ class FarRooms:
         for channel in self._open:
             self._open[channel] = None
         self._interrupt_all()
-        self.telling.joined()
+        self.publisher.joined()
 
     def _heard_word(self, sender: str, body: msgspec.Raw) -> None:
-        self.telling.heard_of_others()
+        self.publisher.heard_of_others()
         word = _decode_word(body)
         if word == LOST_MUCH:
             self._interrupt_all()
@@ -219,6 +219,6 @@ class FarRooms:
 
     def close(self) -> None:
         """Say what waits to be said, and that this was all."""
-        self.telling.close()
-        if self.telling.owes_nothing:
+        self.publisher.close()
+        if self.publisher.owes_nothing:
             self._exchange.say_all(TOPIC, FAREWELL)

@@ -15,8 +15,8 @@ from actors.runtime.routes import Asker
 from protocol.catalogue import EVENTS, EventEntry
 from protocol.commands.node import RoomInterrupted
 from protocol.outgoing import JSON, Outgoing, form
+from server.cluster import publisher
 from server.cluster import rooms as far_rooms
-from server.cluster import telling
 from server.cluster.rooms import FarRooms
 from server.cluster.told import NOTICE, Told, decode
 from server.documents import examples
@@ -131,7 +131,7 @@ async def test_members_on_every_node_hear_in_order_and_other_nodes_hear_nothing(
             Items([2], 0),
             3,
         ]
-    assert two.rooms.heard == one.rooms.telling.published == 7
+    assert two.rooms.heard == one.rooms.publisher.published == 7
     assert three.rooms.heard == 0
     assert two.rooms.gaps == two.rooms.interrupted == 0
 
@@ -172,7 +172,7 @@ async def test_of_a_state_the_newest_goes_out_at_most_twenty_times_a_second() ->
     await asyncio.sleep(A_WHILE_S)
 
     # Ten seconds: the first at once, and then one every 50 ms.
-    assert 150 < one.rooms.telling.published <= 201
+    assert 150 < one.rooms.publisher.published <= 201
     heard = seqs(there)
     assert heard == sorted(heard)
     assert (heard[0], heard[-1]) == (0, 999)
@@ -202,7 +202,7 @@ async def test_who_is_alone_says_nothing_until_somebody_comes() -> None:
     inside(first.hub, "crash:1")
     first.rooms.publish(said(1), None)
     first.rooms.publish(balance(1), None)
-    assert first.rooms.telling.published == 0
+    assert first.rooms.publisher.published == 0
 
     # Nobody has announced the second yet, but it has said so itself.
     [second] = await desks("second", redis=redis)
@@ -211,9 +211,9 @@ async def test_who_is_alone_says_nothing_until_somebody_comes() -> None:
     await asyncio.sleep(A_WHILE_S)
     assert there.heard() == [2]
 
-    await asyncio.sleep(telling.GRACE_S)
+    await asyncio.sleep(publisher.GRACE_S)
     first.rooms.publish(said(3), None)
-    assert first.rooms.telling.published == 1
+    assert first.rooms.publisher.published == 1
 
 
 @on_the_clock
@@ -274,7 +274,7 @@ async def test_what_is_volatile_is_not_missed() -> None:
 
 
 def test_a_number_that_its_member_has_forgotten_is_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "MAX_NUMBERED", 1)
+    monkeypatch.setattr(publisher, "MAX_NUMBERED", 1)
 
     async def scenario() -> None:
         one, two = await desks("one", "two")
@@ -286,7 +286,7 @@ def test_a_number_that_its_member_has_forgotten_is_no_gap(monkeypatch: pytest.Mo
 
         assert first.heard() == second.heard() == [0, 1, 2]
         assert two.rooms.gaps == 0
-        assert len(one.rooms.telling._numbers) == 1
+        assert len(one.rooms.publisher._numbers) == 1
 
     run(scenario())
 
@@ -317,20 +317,20 @@ async def test_what_could_not_be_said_is_owned_up_to_before_anything_else_is_tol
     one.rooms.publish(said(1), None)
     one.rooms.publish(balance(1), None)
     await asyncio.sleep(A_WHILE_S)
-    assert one.rooms.telling.owed == 2
+    assert one.rooms.publisher.owed == 2
     one.swallow_no_more()
     one.rooms.publish(said(2), None)
     await asyncio.sleep(A_WHILE_S)
 
     assert there.heard() == [interrupted("crash:1"), 2]
     assert quiet.heard() == [interrupted("user:1")], "without waiting for more to tell"
-    assert one.rooms.telling.owed == 0
+    assert one.rooms.publisher.owed == 0
 
 
 def test_of_very_much_that_could_not_be_said_every_room_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(telling, "MAX_OWED", 2)
+    monkeypatch.setattr(publisher, "MAX_OWED", 2)
 
     async def scenario() -> None:
         one, two = await desks("one", "two")
@@ -374,7 +374,7 @@ async def test_what_was_said_just_before_the_bus_went_is_owned_up_to() -> None:
     one, two = await desks("one", "two", redis=redis)
     old, new, meanwhile = await entered(*((two, room) for room in ("old", "new", "meanwhile")))
     one.rooms.publish(said(1, "old"), None)
-    await asyncio.sleep(2 * telling.IN_FLIGHT_S)
+    await asyncio.sleep(2 * publisher.IN_FLIGHT_S)
     one.rooms.publish(said(1, "new"), None)
     # Before it left the process.
     redis.break_off("one")
@@ -415,13 +415,13 @@ async def test_a_state_is_told_before_its_actor_is_another_s() -> None:
     [there] = await entered((three, "user:1"))
     for seq in (1, 2, 3):
         one.rooms.publish(balance(seq), None)
-    one.rooms.telling.hurry()
+    one.rooms.publisher.hurry()
     one.rooms.publish(balance(4), None)
     await asyncio.sleep(UPDATE_INTERVAL_S / 10)
     two.rooms.publish(balance(5), None)
     await asyncio.sleep(A_WHILE_S)
 
-    assert one.rooms.telling.published == 3
+    assert one.rooms.publisher.published == 3
     assert seqs(there)[-1] == 5
 
 

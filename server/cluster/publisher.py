@@ -51,8 +51,8 @@ class _State(NamedTuple):
     key: str
 
 
-class Telling:
-    """One member's words to rooms elsewhere. While it is alone it says nothing."""
+class RoomPublisher:
+    """Publishes what rooms elsewhere are told. While its member is alone it says nothing."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Telling:
         """Somebody is there, perhaps before the registry has told of them."""
         self._heard_of_s = self._loop.time()
 
-    def tell(self, push: Announcement, origin: object | None) -> None:
+    def publish(self, push: Announcement, origin: object | None) -> None:
         """Tell a room's members on other nodes."""
         if not self._anybody():
             return
