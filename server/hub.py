@@ -18,7 +18,7 @@ from server.rooms.room import Room
 from server.sockets.deadlines import Deadlines
 
 if TYPE_CHECKING:
-    from server.sockets.chronicle import Chronicle
+    from server.sockets.event_log import EventLog
     from server.sockets.socket import Socket
 
 _LOG = logging.getLogger(__name__)
@@ -65,9 +65,9 @@ class Hub:
         "_room_number",
         "_rooms",
         "_watcher",
-        "chronicle",
         "emitted",
         "epoch",
+        "event_log",
         "unlisted",
     )
 
@@ -84,7 +84,7 @@ class Hub:
         self._recent: Deadlines[StateKey] = Deadlines(UPDATE_INTERVAL_S, self._update_due)
         self._pending: dict[StateKey, tuple[object, Socket | None]] = {}
         # Where it is written down for other nodes, in a cluster.
-        self.chronicle: Chronicle | None = None
+        self.event_log: EventLog | None = None
         self.epoch = secrets.token_hex(_EPOCH_BYTES)
         self._number = 0
         self.emitted = 0
@@ -136,16 +136,16 @@ class Hub:
                 self._watcher.room_opened(socket.namespace, room)
         target.members[socket] = target.emitted
         target.recovering += socket.history is not None
-        if self.chronicle is not None:
-            self.chronicle.entered(socket, room)
+        if self.event_log is not None:
+            self.event_log.entered(socket, room)
 
     def leave(self, socket: Socket, room: str) -> None:
         """Take a socket out of a room. Harmless if it is not inside."""
         if room not in socket.rooms:
             return
         socket.rooms.discard(room)
-        if self.chronicle is not None:
-            self.chronicle.left(socket, room)
+        if self.event_log is not None:
+            self.event_log.left(socket, room)
         rooms = self._rooms[socket.namespace]
         target = rooms[room]
         del target.members[socket]
@@ -265,8 +265,8 @@ class Hub:
         urgent: bool = False,
     ) -> None:
         self.emitted += 1
-        if self.chronicle is not None and target.recovering and event.number is not None:
-            self.chronicle.told(target, event, skip)
+        if self.event_log is not None and target.recovering and event.number is not None:
+            self.event_log.told(target, event, skip)
         if target.sliced:
             self._passes.emit(target, event, skip, volatile=volatile, urgent=urgent)
             return

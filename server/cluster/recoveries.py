@@ -20,7 +20,7 @@ from protocol.commands.node import RoomInterrupted
 from protocol.errors import Failure
 from server.cluster.archive import Archive
 from server.cluster.missed import Entry, Log, Record, missed
-from server.sockets.chronicle import Former
+from server.sockets.event_log import Former
 from server.sockets.recovery import Given, Recovery
 from server.sockets.socket import Socket
 from storage.streams import Streams

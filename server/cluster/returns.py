@@ -37,7 +37,7 @@ class Returns:
             lambda member: member in cluster.membership.members,
             Balances(node).tell,
         )
-        hub.chronicle = self.log
+        hub.event_log = self.log
         recovery.formers = self.recoveries
         sockets.engine.before_write = self.log.flush
         self._task: asyncio.Task[None] | None = None

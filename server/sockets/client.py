@@ -15,7 +15,7 @@ from protocol.disconnects import DisconnectReason, ProtocolViolation
 from protocol.errors import INTERNAL, INVALID_NAMESPACE, OVERLOADED, Failure, body
 from protocol.outgoing import Outgoing, Parser
 from protocol.socketio import Connect, Disconnect, Event, Packet, Partial
-from server.sockets.chronicle import Former
+from server.sockets.event_log import Former
 from server.sockets.moved import Movable, MovedSession, MovedSocket, wired
 from server.sockets.socket import Ack, Socket
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from protocol import disconnects
 from protocol.disconnects import DisconnectReason
 from protocol.outgoing import Outgoing, keep, kept
-from server.sockets.chronicle import Former, Formers
 from server.sockets.deadlines import Deadlines
+from server.sockets.event_log import Former, Formers
 from server.sockets.history import Bounds, History, Shelf
 
 if TYPE_CHECKING:
@@ -136,8 +136,8 @@ class Recovery:
         """Forget what a quiet socket need not be sent again."""
         if socket.history is not None:
             socket.history.forget_before(self._hub.now() - self._shelf.bounds.kept_s)
-            if self._hub.chronicle is not None:
-                self._hub.chronicle.renewed(socket)
+            if self._hub.event_log is not None:
+                self._hub.event_log.renewed(socket)
 
     async def fetch(self, socket: Socket, auth: Mapping[str, Any]) -> Former | None:
         """What another node had of a client that comes back; None if it was here, or nowhere."""
@@ -162,7 +162,7 @@ class Recovery:
             return missed
         socket.pid = secrets.token_urlsafe(_PID_BYTES)
         self._by_pid[socket.pid] = socket
-        if self._hub.chronicle is not None:
+        if self._hub.event_log is not None:
             return self._begin_anew(socket, (), Counter(), taken=False)
         return []
 
@@ -190,9 +190,9 @@ class Recovery:
 
         In that order other nodes read what this one has written down.
         """
-        assert self._hub.chronicle is not None
+        assert self._hub.event_log is not None
         self._hub.catch_up(socket)
-        self._hub.chronicle.admitted(socket, taken=taken)
+        self._hub.event_log.admitted(socket, taken=taken)
         return socket.begin_anew(self.begin(), map(kept, missed), repeated)
 
     def give(self, pid: str, namespace: str, owner: str, offset: object) -> Given | None:
@@ -215,8 +215,8 @@ class Recovery:
 
     def _let_go(self, socket: Socket) -> None:
         """A socket goes on at another node."""
-        if self._hub.chronicle is not None:
-            self._hub.chronicle.let_go(socket.pid)
+        if self._hub.event_log is not None:
+            self._hub.event_log.let_go(socket.pid)
         self._await_no_longer(socket)
         del self._by_pid[socket.pid]
         socket.ended()
@@ -237,8 +237,8 @@ class Recovery:
             return None
         self.outcomes[RECOVERED] += 1
         self._await_no_longer(former)
-        if self._hub.chronicle is not None:
-            self._hub.chronicle.handed(former, socket)
+        if self._hub.event_log is not None:
+            self._hub.event_log.handed(former, socket)
         self._hub.hand_over(former, socket)
         socket.inherit(former)
         self._by_pid[socket.pid] = socket
@@ -276,8 +276,8 @@ class Recovery:
         assert socket.history is not None
         socket.history.follows = newest
         self._by_pid[socket.pid] = socket
-        if self._hub.chronicle is not None:
-            self._hub.chronicle.admitted(socket, taken=True, torn=newest is not None)
+        if self._hub.event_log is not None:
+            self._hub.event_log.admitted(socket, taken=True, torn=newest is not None)
 
     def keep(self, socket: Socket, reason: DisconnectReason) -> bool:
         """A socket has ended. True if it stays in its rooms and is awaited."""
@@ -294,14 +294,14 @@ class Recovery:
         return True
 
     def _write_end(self, socket: Socket, reason: DisconnectReason) -> None:
-        """Say in the chronicle that a socket is not awaited here."""
-        chronicle = self._hub.chronicle
-        if chronicle is None:
+        """Say in the log that a socket is not awaited here."""
+        event_log = self._hub.event_log
+        if event_log is None:
             return
         if reason in _ELSEWHERE:
-            chronicle.let_go(socket.pid)
+            event_log.let_go(socket.pid)
         else:
-            chronicle.forgotten(socket.pid)
+            event_log.forgotten(socket.pid)
 
     def _make_place(self, socket: Socket) -> None:
         """Forget the oldest: of the same owner, so that nobody takes all places, or of all."""
@@ -313,8 +313,8 @@ class Recovery:
 
     def forget(self, socket: Socket) -> None:
         """Await a socket no longer."""
-        if self._hub.chronicle is not None:
-            self._hub.chronicle.forgotten(socket.pid)
+        if self._hub.event_log is not None:
+            self._hub.event_log.forgotten(socket.pid)
         self._await_no_longer(socket)
         del self._by_pid[socket.pid]
         socket.ended()

@@ -107,8 +107,8 @@ class Socket:
     def emit(self, event: str, *args: object) -> None:
         """Send an event to this client alone."""
         outgoing = self.hub.outgoing(self.namespace, event, args)
-        if self.hub.chronicle is not None and self.history is not None:
-            self.hub.chronicle.told_one(self, outgoing)
+        if self.hub.event_log is not None and self.history is not None:
+            self.hub.event_log.told_one(self, outgoing)
         self.deliver(outgoing)
 
     def deliver(self, event: Outgoing) -> None:
@@ -187,7 +187,7 @@ class Socket:
         for event in early:
             if event.number is None or event in self.history:
                 self._early.append(event)
-            elif self.hub.chronicle is None:
+            elif self.hub.event_log is None:
                 self.history.add(event)
                 self._early.append(event)
             else:
@@ -219,8 +219,8 @@ class Socket:
         assert self.history is not None
         event = self.hub.outgoing(self.namespace, name, args)
         event.encoded(self._form)
-        if self.hub.chronicle is not None:
-            self.hub.chronicle.told_one(self, event)
+        if self.hub.event_log is not None:
+            self.hub.event_log.told_one(self, event)
         self.history.add(event)
         return event
 

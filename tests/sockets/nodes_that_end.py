@@ -43,7 +43,7 @@ class Node:
             exchange, self.streams, recovery, cluster.members.__contains__, _tell_states
         )
         self.rooms = FarRooms(exchange, hub, lambda: len(cluster.members) > 1)
-        hub.chronicle = self.log
+        hub.event_log = self.log
         recovery.formers = self.recoveries
         served.server.engine.before_write = self.log.flush
         cluster.members.add(name)

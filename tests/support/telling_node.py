@@ -36,7 +36,7 @@ async def live(url: str) -> None:
         log = RecoveryLog(streams, hub, hub.epoch, kept_s)
         # Nobody is a member any more when a client comes: they were killed.
         exchange = Exchange(hub.epoch, MemoryBus(MemoryHub(), hub.epoch))
-        hub.chronicle = log
+        hub.event_log = log
         recovery.formers = Recoveries(exchange, streams, recovery, _nobody, _no_states)
         served.server.engine.before_write = log.flush
         running = asyncio.create_task(streams.run())

@@ -52,8 +52,8 @@ class Client:
 
     def emit(self, n: int) -> None:
         event = self._hub.outgoing("/", "said", ({"n": n},))
-        assert self._hub.chronicle is not None
-        self._hub.chronicle.told_one(cast(Socket, self), event)
+        assert self._hub.event_log is not None
+        self._hub.event_log.told_one(cast(Socket, self), event)
         self.meant.append(self._hub.number)
         self.deliver(event)
 
@@ -66,7 +66,7 @@ class Node:
         self.shelves = shelves
         self.streams = MemoryStreams(shelves, self.hub.epoch)
         self.log = RecoveryLog(self.streams, self.hub, "m", KEPT_S)
-        self.hub.chronicle = self.log
+        self.hub.event_log = self.log
         self.streams.connect()
 
     def client(self, pid: str, *rooms: str) -> Client:

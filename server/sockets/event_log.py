@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from server.sockets.socket import Socket
 
 
-class Chronicle(Protocol):
+class EventLog(Protocol):
     """Where this process writes down what it tells those who may come back to another one.
 
     Numbers grow from call to call. Nothing raises, but what tells an event that has no encoding.
