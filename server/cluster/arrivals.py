@@ -17,7 +17,7 @@ import msgspec
 from actors.runtime.exchange import Exchange
 from protocol.commands.node import RoomInterrupted
 from protocol.outgoing import Outgoing
-from server.cluster.told import ITEM, LOST, NOTICE, Told, channel_of
+from server.cluster.room_event import ITEM, LOST, NOTICE, RoomEvent, channel_of
 from server.rooms.room import Items
 from server.sockets.socket import Socket
 
@@ -41,34 +41,34 @@ _decode_number = msgspec.msgpack.Decoder(int).decode
 class _Kept:
     """What one room was told of late."""
 
-    __slots__ = ("followers", "forgotten", "told")
+    __slots__ = ("events", "followers", "forgotten")
 
     def __init__(self) -> None:
         self.followers = 0
-        self.told: deque[tuple[str, Told]] = deque()
+        self.events: deque[tuple[str, RoomEvent]] = deque()
         # The last number of each teller that is not kept any more.
         self.forgotten: dict[str, int] = {}
 
-    def add(self, teller: str, told: Told) -> None:
-        self.told.append((teller, told))
-        if len(self.told) > MAX_KEPT:
-            oldest, gone = self.told.popleft()
+    def add(self, teller: str, event: RoomEvent) -> None:
+        self.events.append((teller, event))
+        if len(self.events) > MAX_KEPT:
+            oldest, gone = self.events.popleft()
             self.forgotten[oldest] = gone.number
 
-    def after(self, position: Position) -> list[Told] | None:
+    def after(self, position: Position) -> list[RoomEvent] | None:
         """What came after a position; None if some of it is not known."""
         if any(number > position.get(teller, 0) for teller, number in self.forgotten.items()):
             return None
         reached = dict(position)
         found = []
-        for teller, told in self.told:
+        for teller, event in self.events:
             last = reached.get(teller, 0)
-            if told.number <= last:
+            if event.number <= last:
                 continue
-            if told.how == LOST or (last and told.previous not in (0, last)):
+            if event.kind == LOST or (last and event.previous not in (0, last)):
                 return None
-            reached[teller] = told.number
-            found.append(told)
+            reached[teller] = event.number
+            found.append(event)
         return found
 
 
@@ -106,11 +106,11 @@ class Arrivals:
                 ended.append(channel)
         return ended
 
-    def told(self, channel: str, teller: str, told: Told) -> None:
+    def told(self, channel: str, teller: str, event: RoomEvent) -> None:
         """A room was told something."""
         kept = self._rooms.get(channel)
-        if kept is not None and told.number:
-            kept.add(teller, told)
+        if kept is not None and event.number:
+            kept.add(teller, event)
 
     def catch_up(self, socket: Socket, positions: Positions) -> None:
         """Tell a socket that has arrived what its rooms were told since it was let go.
@@ -120,11 +120,11 @@ class Arrivals:
         for room in sorted(socket.rooms):
             channel = channel_of(room, socket.namespace)
             kept, position = self._rooms.get(channel), positions.get(channel)
-            told = kept.after(position) if kept is not None and position is not None else None
-            if told is None:
+            events = kept.after(position) if kept is not None and position is not None else None
+            if events is None:
                 socket.emit("room:interrupted", RoomInterrupted(room=room))
-            for one in told or ():
-                _tell(socket, one)
+            for event in events or ():
+                _tell(socket, event)
 
     async def echo(self) -> bool:
         """Wait until what was said by anybody up to now is heard here. False: that is not known."""
@@ -148,12 +148,12 @@ class Arrivals:
             heard.set_result(None)
 
 
-def _tell(socket: Socket, told: Told) -> None:
+def _tell(socket: Socket, event: RoomEvent) -> None:
     """Tell one socket what its room was told."""
-    event, data = told.event, told.data
-    if told.how == NOTICE:
-        socket.emit(event, data)
-    elif told.how == ITEM:
-        socket.emit(event, Items([data]))
+    name, data = event.name, event.data
+    if event.kind == NOTICE:
+        socket.emit(name, data)
+    elif event.kind == ITEM:
+        socket.emit(name, Items([data]))
     else:
-        socket.deliver(Outgoing(socket.namespace, event, (data,)))
+        socket.deliver(Outgoing(socket.namespace, name, (data,)))

@@ -18,8 +18,8 @@ from protocol import disconnects, engineio
 from protocol.disconnects import REASONS, DisconnectReason, ProtocolViolation
 from protocol.errors import MALFORMED, STORAGE_UNAVAILABLE, Failure
 from server.cluster.arrivals import Positions
+from server.cluster.room_event import channel_of
 from server.cluster.rooms import FarRooms
-from server.cluster.told import channel_of
 from server.sockets import polling
 from server.sockets.client import Client
 from server.sockets.connection import Connection

@@ -15,7 +15,15 @@ from actors.decision import Announcement, Notice, Push
 from actors.runtime.exchange import Exchange
 from actors.runtime.membership import SILENT_S
 from actors.runtime.routes import Asker
-from server.cluster.told import ITEM, LOST, LOST_MUCH, NOTICE, STATE, Told, channel_of
+from server.cluster.room_event import (
+    ITEM,
+    LOST,
+    LOST_MUCH,
+    NOTICE,
+    STATE,
+    RoomEvent,
+    channel_of,
+)
 from server.hub import UPDATE_INTERVAL_S
 from server.sockets.deadlines import Deadlines
 
@@ -39,7 +47,7 @@ IN_FLIGHT_S: Final = 5.0
 _MARK_S: Final = 1.0
 
 
-def _nobody(_channel: str, _told: Told) -> None:
+def _nobody(_channel: str, _event: RoomEvent) -> None:
     """Nobody looks on."""
 
 
@@ -58,7 +66,7 @@ class RoomPublisher:
         self,
         exchange: Exchange,
         members_elsewhere: Callable[[], bool],
-        witness: Callable[[str, Told], None] = _nobody,
+        witness: Callable[[str, RoomEvent], None] = _nobody,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._exchange = exchange
@@ -109,8 +117,8 @@ class RoomPublisher:
         elif type(push) is not Notice:
             self._tell(channel, ITEM, push.event, push.data)
         elif push.volatile:
-            told = Told(NOTICE, push.event, push.data, urgent=push.urgent)
-            self.published += self._exchange.publish(channel, told)
+            event = RoomEvent(NOTICE, push.event, push.data, urgent=push.urgent)
+            self.published += self._exchange.publish(channel, event)
         else:
             self._tell(channel, NOTICE, push.event, push.data, urgent=push.urgent)
 
@@ -162,8 +170,8 @@ class RoomPublisher:
     def _tell(
         self,
         channel: str,
-        how: str,
-        event: str,
+        kind: str,
+        name: str,
         data: Any,
         *,
         key: str = "",
@@ -175,10 +183,10 @@ class RoomPublisher:
             return
         previous = self._numbers.get(channel, 0)
         number = self._next_number(channel)
-        told = Told(how, event, data, number, previous, key, origin, urgent)
-        if self._exchange.publish(channel, told):
+        event = RoomEvent(kind, name, data, number, previous, key, origin, urgent)
+        if self._exchange.publish(channel, event):
             self.published += 1
-            self._witness(channel, told)
+            self._witness(channel, event)
         else:
             self._owe(channel)
 
@@ -239,8 +247,8 @@ class RoomPublisher:
             self._pay_later()
 
     def _pay_one(self, channel: str) -> bool:
-        told = Told(LOST, "", None, self._next_number(channel))
-        if not self._exchange.publish(channel, told):
+        event = RoomEvent(LOST, "", None, self._next_number(channel))
+        if not self._exchange.publish(channel, event):
             return False
         self._owed.pop(channel, None)
         return True

@@ -17,7 +17,7 @@ from actors.runtime.exchange import Exchange
 from protocol.commands.node import RoomInterrupted
 from server.cluster.arrivals import Arrivals
 from server.cluster.publisher import TOPIC, RoomPublisher
-from server.cluster.told import (
+from server.cluster.room_event import (
     FAREWELL,
     HERE,
     ITEM,
@@ -25,7 +25,7 @@ from server.cluster.told import (
     LOST_MUCH,
     NOTICE,
     STATE,
-    Told,
+    RoomEvent,
     channel_of,
     decode,
 )
@@ -63,7 +63,7 @@ class FarRooms:
         self._origin_of = origin_of
         self._here = Publishing(hub)
         self.arrivals = Arrivals(exchange)
-        self.publisher = RoomPublisher(exchange, members_elsewhere, self._told)
+        self.publisher = RoomPublisher(exchange, members_elsewhere, self._published)
         # The rooms that have members here, each with the last number of whoever tells it things;
         # None as long as nobody elsewhere has. There are as many as the hub has.
         self._open: dict[str, dict[str, int] | None] = {}
@@ -118,8 +118,8 @@ class FarRooms:
             if channel not in self._open:
                 self._exchange.unsubscribe(channel)
 
-    def _told(self, channel: str, told: Told) -> None:
-        self.arrivals.told(channel, self._exchange.me, told)
+    def _published(self, channel: str, event: RoomEvent) -> None:
+        self.arrivals.told(channel, self._exchange.me, event)
 
     # What is heard.
 
@@ -129,45 +129,45 @@ class FarRooms:
             # Its last member has left while this was on its way.
             return
         self.heard += 1
-        told = decode(body)
-        self.arrivals.told(channel, sender, told)
+        event = decode(body)
+        self.arrivals.told(channel, sender, event)
         if channel not in self._open:
             return
-        if told.number and not self._follows(channel, sender, told):
+        if event.number and not self._follows(channel, sender, event):
             self._interrupt(channel)
-        self._tell(channel, told)
+        self._tell(channel, event)
 
-    def _follows(self, channel: str, sender: str, told: Told) -> bool:
+    def _follows(self, channel: str, sender: str, event: RoomEvent) -> bool:
         """Whether nothing is missing between this and what the same member told before."""
         numbers = self._open[channel]
         if numbers is None:
             numbers = self._open[channel] = {}
         known = numbers.pop(sender, None)
-        numbers[sender] = told.number
+        numbers[sender] = event.number
         if len(numbers) > MAX_TELLERS:
             del numbers[next(iter(numbers))]
-        if told.how != LOST and (known is None or told.previous in (0, known)):
+        if event.kind != LOST and (known is None or event.previous in (0, known)):
             # What is lost while a member has forgotten its number, it says itself.
             return True
         self.gaps += 1
         return False
 
-    def _tell(self, channel: str, told: Told) -> None:
+    def _tell(self, channel: str, event: RoomEvent) -> None:
         namespace, _, room = channel.partition(" ")
-        hub, event, data = self._hub, told.event, told.data
-        if told.how == STATE:
-            origin = self._origin(told)
-            hub.update(namespace, room, event, told.key, data, origin=origin)
-        elif told.how == NOTICE:
-            volatile = not told.number
-            hub.emit(namespace, room, event, data, volatile=volatile, urgent=told.urgent)
-        elif told.how == ITEM:
-            hub.gather(namespace, room, event, data)
+        hub, name, data = self._hub, event.name, event.data
+        if event.kind == STATE:
+            origin = self._origin(event)
+            hub.update(namespace, room, name, event.key, data, origin=origin)
+        elif event.kind == NOTICE:
+            volatile = not event.number
+            hub.emit(namespace, room, name, data, volatile=volatile, urgent=event.urgent)
+        elif event.kind == ITEM:
+            hub.gather(namespace, room, name, data)
 
-    def _origin(self, told: Told) -> Socket | None:
-        if told.origin is None or told.origin[0] != self._exchange.me:
+    def _origin(self, event: RoomEvent) -> Socket | None:
+        if event.origin is None or event.origin[0] != self._exchange.me:
             return None
-        found = self._origin_of(told.origin[1])
+        found = self._origin_of(event.origin[1])
         return found if isinstance(found, Socket) else None
 
     # What is missed.

@@ -10,7 +10,7 @@ from actors.runtime.exchange import Exchange
 from protocol.outgoing import Outgoing
 from server.cluster import arrivals
 from server.cluster.arrivals import Arrivals
-from server.cluster.told import ITEM, LOST, NOTICE, STATE, Told
+from server.cluster.room_event import ITEM, LOST, NOTICE, STATE, RoomEvent
 from tests.support.memory_bus import MemoryBus, MemoryHub
 
 TABLE = "/ table"
@@ -32,8 +32,8 @@ class Guest:
         self.heard.append((event.name, event.args[0]))
 
 
-def notice(number: int, previous: int = 0) -> Told:
-    return Told(NOTICE, "said", number, number, previous)
+def notice(number: int, previous: int = 0) -> RoomEvent:
+    return RoomEvent(NOTICE, "said", number, number, previous)
 
 
 async def bus_of(name: str, redis: MemoryHub | None = None) -> tuple[MemoryBus, Arrivals]:
@@ -63,9 +63,9 @@ async def test_each_teller_goes_on_after_its_last_number() -> None:
     kept.follow([TABLE])
     for told in (notice(7, 5), notice(9, 7)):
         kept.told(TABLE, "two", told)
-    kept.told(TABLE, "three", Told(ITEM, "bet:joined", "ann", 4, 2))
-    kept.told(TABLE, "three", Told(STATE, "wallet:updated", "new", 6, 4))
-    kept.told(TABLE, "three", Told(NOTICE, "ticked", 1))  # volatile: nobody needs it
+    kept.told(TABLE, "three", RoomEvent(ITEM, "bet:joined", "ann", 4, 2))
+    kept.told(TABLE, "three", RoomEvent(STATE, "wallet:updated", "new", 6, 4))
+    kept.told(TABLE, "three", RoomEvent(NOTICE, "ticked", 1))  # volatile: nobody needs it
 
     heard = caught_up(kept, {"two": 7, "three": 2})
     assert [event for event, _ in heard] == ["said", "bet:joined", "wallet:updated"]
@@ -76,9 +76,9 @@ async def test_each_teller_goes_on_after_its_last_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "told", [notice(9, 8), Told(LOST, "", None, 9)], ids=["a gap", "something lost"]
+    "told", [notice(9, 8), RoomEvent(LOST, "", None, 9)], ids=["a gap", "something lost"]
 )
-async def test_what_is_missing_interrupts(told: Told) -> None:
+async def test_what_is_missing_interrupts(told: RoomEvent) -> None:
     _bus, kept = await bus_of("one")
     kept.follow([TABLE])
     kept.told(TABLE, "two", told)

@@ -17,8 +17,8 @@ from protocol.commands.node import RoomInterrupted
 from protocol.outgoing import JSON, Outgoing, form
 from server.cluster import publisher
 from server.cluster import rooms as far_rooms
+from server.cluster.room_event import NOTICE, RoomEvent, decode
 from server.cluster.rooms import FarRooms
-from server.cluster.told import NOTICE, Told, decode
 from server.documents import examples
 from server.hub import UPDATE_INTERVAL_S, Hub
 from server.rooms.room import Items
@@ -455,7 +455,9 @@ async def test_what_waits_is_told_before_a_member_leaves() -> None:
 async def test_what_another_version_says_is_passed_by() -> None:
     one, two = await desks("one", "two")
     [there] = await entered((two, "crash:1"))
-    two.rooms._heard("/ crash:1", "three", msgspec.Raw(msgspec.msgpack.encode(Told("sung", "", 1))))
+    two.rooms._heard(
+        "/ crash:1", "three", msgspec.Raw(msgspec.msgpack.encode(RoomEvent("sung", "", 1)))
+    )
     two.rooms._heard_word("three", msgspec.Raw(msgspec.msgpack.encode("hum")))
     one.rooms.publish(said(1), None)
     await asyncio.sleep(A_WHILE_S)
@@ -466,7 +468,7 @@ async def test_what_another_version_says_is_passed_by() -> None:
 @pytest.mark.parametrize("event", [pytest.param(event, id=name) for name, event in EVENTS.items()])
 def test_an_event_is_the_same_on_every_node(event: EventEntry) -> None:
     data = msgspec.convert(examples.event(event), event.data)
-    travelled = decode(msgspec.msgpack.encode(Told(NOTICE, event.name, data, 1))).data
+    travelled = decode(msgspec.msgpack.encode(RoomEvent(NOTICE, event.name, data, 1))).data
     plain = form(JSON, with_offset=False)
 
     here = Outgoing("/", event.name, (data,)).encoded(plain)

@@ -1,4 +1,4 @@
-"""What a room is told, on its way to other nodes."""
+"""An event of a room, on its way to other nodes."""
 
 from typing import Any, Final
 
@@ -6,7 +6,7 @@ import msgspec
 
 from protocol.socketio import MAIN_NAMESPACE
 
-# How a thing is told there, see `Announcement`: the newest of its key, one by one, or in lists.
+# How it is told there, see `Announcement`: the newest of its key, one by one, or in lists.
 STATE: Final = "state"
 NOTICE: Final = "notice"
 ITEM: Final = "item"
@@ -21,16 +21,16 @@ LOST_MUCH: Final = "lost much"
 FAREWELL: Final = "farewell"
 
 
-class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One thing that a room is told.
+class RoomEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One event that a room is told.
 
     `number` grows with everything that its member tells and that may not be missed; `previous` is
     the number of what it told the same room before that, 0 if it does not know. Volatile things
     have none. `origin` is who asked for a change, by member and ask, and knows the state already.
     """
 
-    how: str
-    event: str
+    kind: str
+    name: str
     data: Any
     number: int = 0
     previous: int = 0
@@ -39,7 +39,7 @@ class Told(msgspec.Struct, frozen=True, array_like=True, gc=False):
     urgent: bool = False
 
 
-decode: Final = msgspec.msgpack.Decoder(Told).decode
+decode: Final = msgspec.msgpack.Decoder(RoomEvent).decode
 
 
 def channel_of(room: str, namespace: str = MAIN_NAMESPACE) -> str:
