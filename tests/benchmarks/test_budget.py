@@ -90,6 +90,7 @@ def test_the_sampler_counts_what_is_of_no_stage_apart() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("usual_collector")
+@pytest.mark.usefixtures("copied_cluster")
 async def test_the_stages_of_a_real_node_are_measured_with_bets_that_reach_its_ledger() -> None:
     async with own_node() as node:
         # Raises unless the ledger has exactly what was acknowledged.

@@ -38,6 +38,8 @@ from benchmarks.redis_wallets import FUNDS_MINOR, RedisWallets
 from benchmarks.server_process import ServerError, own_storage, serving
 from server.settings import DEFAULT_LIMITS
 
+pytestmark = pytest.mark.usefixtures("copied_cluster")
+
 TIMEOUT_S = 10
 BET = {"stake": 100, "currency": CURRENCY, "target": 5_000, "direction": "over"}
 

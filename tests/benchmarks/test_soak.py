@@ -197,6 +197,7 @@ async def test_a_look_that_breaks_is_told_at_the_end(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("copied_cluster")
 async def test_a_short_soak_reads_wallets_back_puts_them_away_and_renews_tokens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +218,7 @@ async def test_a_short_soak_reads_wallets_back_puts_them_away_and_renews_tokens(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("copied_cluster")
 async def test_a_soak_that_breaks_leaves_the_rows_that_it_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,8 @@ from tests.support.promises import Fields, kept
 PLAYERS: Final = 8
 # Bets that one player has under way at once, so that every kill leaves some without an answer.
 PIPELINE: Final = 8
+# Until the next kill: a few hundred bets, some of which every kill leaves without an answer.
+PLAY_S: Final = (0.1, 0.4)
 # Every so often PostgreSQL is killed as well, and recovers from its log.
 POSTGRES_EVERY: Final = 5
 
@@ -89,7 +91,7 @@ async def run(folder: Path, kills: int, seed: int) -> Report:
     await asyncio.to_thread(server.start)
     players = await _enrol(server.url)
     for number in range(1, kills + 1):
-        await _play_until_killed(server, players, report, chance.uniform(0.2, 0.8))
+        await _play_until_killed(server, players, report, chance.uniform(*PLAY_S))
         report.kills += 1
         if number % POSTGRES_EVERY == 0:
             _kill_postgres(folder)

@@ -90,8 +90,8 @@ async def test_a_postgres_that_hangs_gives_temporary_errors_until_it_moves_on(
         assert [one["bet_id"] for one in history["data"]["bets"]] == [first["data"]["bet_id"]]
 
 
-async def test_a_drain_commits_what_was_accepted_and_ends_with_zero(tmp_path: Path) -> None:
-    server = PitbossProcess(tmp_path, PITBOSS_BETS_PER_SECOND="100000")
+async def test_a_drain_commits_what_was_accepted_and_ends_with_zero(stocked_path: Path) -> None:
+    server = PitbossProcess(stocked_path, PITBOSS_BETS_PER_SECOND="100000")
     server.start()
     told, warm = asyncio.Event(), asyncio.Event()
     answers: list[Fields] = []
@@ -137,8 +137,8 @@ async def test_a_drain_commits_what_was_accepted_and_ends_with_zero(tmp_path: Pa
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_idle_server_ends_in_good_order(tmp_path: Path, number: signal.Signals) -> None:
-    server = PitbossProcess(tmp_path)
+def test_an_idle_server_ends_in_good_order(stocked_path: Path, number: signal.Signals) -> None:
+    server = PitbossProcess(stocked_path)
     server.start()
     os.kill(server.pid, number)
     assert server.wait() == 0

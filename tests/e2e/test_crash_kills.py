@@ -41,9 +41,9 @@ TARGETS = (None, 101, None)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Any:
+def server(stocked_path: Path) -> Any:
     """A server with one table, stopped in the end."""
-    process = PitbossProcess(tmp_path, PITBOSS_CRASH_TABLES=json.dumps([TABLE]))
+    process = PitbossProcess(stocked_path, PITBOSS_CRASH_TABLES=json.dumps([TABLE]))
     process.start()
     yield process
     process.stop()
@@ -148,7 +148,9 @@ async def findings(folder: Path) -> tuple[list[Any], list[Any]]:
     return report.findings, ends
 
 
-async def test_a_round_found_betting_is_refunded(server: PitbossProcess, tmp_path: Path) -> None:
+async def test_a_round_found_betting_is_refunded(
+    server: PitbossProcess, stocked_path: Path
+) -> None:
     tokens = await enrol(server.url)
     had = await balances(server.url, tokens)
     async with seated(server.url, tokens) as clients:
@@ -158,11 +160,11 @@ async def test_a_round_found_betting_is_refunded(server: PitbossProcess, tmp_pat
     record = await record_of(server.url, tokens[0], round_id)
     assert (record["voided"], record["bets"], record["paid"]) == (True, 3, 0)
     await asyncio.to_thread(server.stop)
-    assert await findings(tmp_path) == ([], [])
+    assert await findings(stocked_path) == ([], [])
 
 
 async def test_a_round_found_running_keeps_its_cash_outs_and_refunds_the_rest(
-    server: PitbossProcess, tmp_path: Path
+    server: PitbossProcess, stocked_path: Path
 ) -> None:
     tokens = await enrol(server.url)
     by_target = STAKE * 101 // 100
@@ -186,4 +188,4 @@ async def test_a_round_found_running_keeps_its_cash_outs_and_refunds_the_rest(
         assert second in {by_target, otherwise}
         assert third in ({otherwise} if voided else {otherwise, STAKE * MOST // 100})
     await asyncio.to_thread(server.stop)
-    assert await findings(tmp_path) == ([], [])
+    assert await findings(stocked_path) == ([], [])

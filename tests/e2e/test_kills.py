@@ -8,8 +8,8 @@ from tests.e2e import kills
 
 
 @pytest.mark.slow
-async def test_twenty_kills_under_load_lose_and_repeat_nothing(tmp_path: Path) -> None:
-    report = await kills.run(tmp_path, kills=20, seed=20)
+async def test_twenty_kills_under_load_lose_and_repeat_nothing(stocked_path: Path) -> None:
+    report = await kills.run(stocked_path, kills=20, seed=20)
     assert report.kills == 20
     assert report.postgres_kills == 4
     assert report.acknowledged > 20 * kills.PLAYERS

@@ -32,10 +32,10 @@ ROOT: Final = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def workers(tmp_path: Path) -> Iterator[PitbossProcess]:
+def workers(stocked_path: Path) -> Iterator[PitbossProcess]:
     """Two workers with a PostgreSQL and a Redis of their own."""
     process = PitbossProcess(
-        tmp_path, workers=2, PITBOSS_BETS_PER_SECOND="100000", PITBOSS_DRAIN_SECONDS="5"
+        stocked_path, workers=2, PITBOSS_BETS_PER_SECOND="100000", PITBOSS_DRAIN_SECONDS="5"
     )
     process.start()
     try:

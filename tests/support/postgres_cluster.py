@@ -20,6 +20,6 @@ class PostgresCluster:
 
     def copy_to(self, data_dir: Path) -> None:
         """Make a data folder in which the embedded PostgreSQL finds its cluster."""
-        data_dir.mkdir(mode=0o700, parents=True)
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         # With its owner; most of the log's first file is nothing yet, and need not be written.
         subprocess.run(["cp", "--archive", "--sparse=always", self._cluster, data_dir], check=True)
