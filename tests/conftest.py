@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 import pytest
 import pytest_asyncio
+from argon2 import PasswordHasher
 from redis import Redis
 
+from server.auth import passwords
 from storage.embedded import EmbeddedPostgres
 from storage.redis_server import redis_program
 from tests.support import node
@@ -59,6 +62,13 @@ async def empty_database_url(postgres_url: str) -> AsyncIterator[str]:
 def postgres_cluster(tmp_path_factory: pytest.TempPathFactory) -> PostgresCluster:
     """A cluster to copy, for tests that start a PostgreSQL of their own."""
     return PostgresCluster(tmp_path_factory.mktemp("cluster"))
+
+
+@pytest.fixture
+def cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers and commands in this process hash in no time; each makes a hash when it starts."""
+    cheap = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "PasswordHasher", cheap)
 
 
 @pytest.fixture(scope="session")

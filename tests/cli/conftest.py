@@ -11,6 +11,11 @@ from server.cli import main
 Pitboss = Callable[..., Result]
 
 
+@pytest.fixture(autouse=True)
+def hashing(cheap_passwords: None) -> None:
+    """The passwords of all commands here are cheap."""
+
+
 @pytest.fixture
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Pitboss:
     """`pitboss` without any database."""

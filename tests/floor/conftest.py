@@ -12,6 +12,11 @@ from server.settings import Settings
 from tests.floor.house import House, running
 
 
+@pytest.fixture(autouse=True)
+def hashing(cheap_passwords: None) -> None:
+    """The passwords of all nodes here are cheap."""
+
+
 @pytest.fixture
 def options() -> dict[str, Any]:
     """Settings that a test changes by overriding this fixture."""

@@ -36,6 +36,14 @@ async def test_a_hash_is_salted_and_made_by_argon2id(passwords: Passwords) -> No
     assert first.startswith("$argon2id$")
 
 
+async def test_left_to_itself_it_takes_what_rfc_9106_recommends() -> None:
+    passwords = Passwords()
+    stored = await passwords.hash("correct horse")
+    passwords.close()
+
+    assert stored.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
 async def test_text_that_is_not_unicode_is_a_password_too(passwords: Passwords) -> None:
     stored = await passwords.hash("\ud800 nul \x00 end")
 
