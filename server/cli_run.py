@@ -17,6 +17,7 @@ from storage.cluster import WrongClusterError, WrongShardsError
 from storage.embedded import EmbeddedPostgresError
 from storage.migrate import MigrationError
 from storage.redis_server import EmbeddedRedisError
+from storage.registry import WrongSecretError
 from storage.vault import WrongKeyError
 
 _Result = TypeVar("_Result")
@@ -30,6 +31,7 @@ _EXPECTED: Final = (
     ChainError,
     WrongKeyError,
     WrongClusterError,
+    WrongSecretError,
     WrongShardsError,
     Unreachable,
     asyncpg.PostgresError,

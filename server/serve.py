@@ -91,12 +91,13 @@ async def _run(
     try:
         await asyncio.wait((started, stopped), return_when=asyncio.FIRST_COMPLETED)
         if started.done():
+            port = started.result()
             token = await _demo_token(pitboss)
             if tell is not None:
                 tell(token)
             else:
-                show_banner(settings, started.result(), token)
-            log.info("listening on %s:%d", settings.host, started.result())
+                show_banner(settings, port, token)
+            log.info("listening on %s:%d", settings.host, port)
             await stopped
     finally:
         log.info("draining")

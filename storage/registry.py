@@ -26,8 +26,15 @@ _FORGET_S: Final = 60.0
 # The set of ids of a cluster that has ended for good goes by itself.
 _SET_EXPIRES_S: Final = 3_600
 
+# How often is looked whether announcements without our seal have expired.
+_LOOK_AGAIN_S: Final = 0.1
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Member).decode
+
+
+class WrongSecretError(Exception):
+    """Members of the cluster announce themselves under another JWT secret; nothing was changed."""
 
 
 @asynccontextmanager
@@ -64,17 +71,21 @@ class RedisRegistry:
         )
         self._seal = Seal(key)
         self._expires_ms = expires_ms
-        self._prefix = f"{cluster}:member:"
+        self._cluster = cluster
+        self._prefix = f"{cluster}:member:".encode()
         self._ids = f"{cluster}:members"
-        # Since when the announcements of known ids have been gone, and whose could not be read.
-        self._gone_since_s: dict[str, float] = {}
-        self._unreadable: set[str] = set()
+        # Ids are whatever is in the set, also what no member has put there. Since when the
+        # announcements of known ones have been gone, and whose could not be read.
+        self._gone_since_s: dict[bytes, float] = {}
+        self._unreadable: set[bytes] = set()
+        # Whether an announcement did not bear the seal at the last look.
+        self._unsealed = False
 
     async def announce(self, mine: Member) -> list[Member]:
         """Announce oneself, and see everybody who does. Raises Unreachable within LIMIT_S."""
         async with _in_time():
             ids = await self._tell(mine)
-            found = await self._redis.mget([self._prefix + member for member in ids])
+            found = await self._redis.mget([self._prefix + id_ for id_ in ids])
             seen = self._read(ids, found)
             await self._forget_ended()
         return seen
@@ -85,14 +96,36 @@ class RedisRegistry:
             async with self._redis.pipeline(transaction=False) as asked:
                 asked.smembers(self._ids)
                 (known,) = await asked.execute()
-            ids = sorted(member.decode() for member in known)
-            keys = [self._prefix + member for member in ids]
+            ids = sorted(known)
+            keys = [self._prefix + id_ for id_ in ids]
             return self._read(ids, await self._redis.mget(keys) if keys else [])
+
+    async def check_secret(self) -> None:
+        """See that all who announce themselves have our key, before one does so oneself.
+
+        The last words of members that have ended expire: for that they have twice as long as it
+        takes, and then somebody says them anew.
+
+        Raises:
+            WrongSecretError: Somebody has another key.
+            Unreachable: Redis does not answer, within LIMIT_S.
+        """
+        until_s = time.monotonic() + 2 * self._expires_ms / 1_000
+        while True:
+            await self.look()
+            if not self._unsealed:
+                return
+            if time.monotonic() > until_s:
+                raise WrongSecretError(
+                    f"members of the cluster {self._cluster} are announced in Redis with another"
+                    " JWT secret: set PITBOSS_JWT_SECRET to theirs, or end them first"
+                )
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def withdraw(self, member: str) -> None:
         """Be gone at once. Raises Unreachable within LIMIT_S."""
         async with _in_time(), self._redis.pipeline(transaction=False) as asked:
-            asked.delete(self._prefix + member)
+            asked.delete(self._prefix + member.encode())
             asked.srem(self._ids, member)
             await asked.execute()
 
@@ -100,42 +133,46 @@ class RedisRegistry:
         """End the connections."""
         await self._redis.aclose()
 
-    async def _tell(self, mine: Member) -> list[str]:
+    async def _tell(self, mine: Member) -> list[bytes]:
         """Announce oneself; the ids of all, some of them perhaps gone."""
+        id_ = mine.id.encode()
         async with self._redis.pipeline(transaction=False) as asked:
-            said = self._seal.sealed(_sealed_for(mine.id), _encode(mine))
-            asked.set(self._prefix + mine.id, said, px=self._expires_ms)
-            asked.sadd(self._ids, mine.id)
+            said = self._seal.sealed(_sealed_for(id_), _encode(mine))
+            asked.set(self._prefix + id_, said, px=self._expires_ms)
+            asked.sadd(self._ids, id_)
             asked.expire(self._ids, _SET_EXPIRES_S)
             asked.smembers(self._ids)
             *_, ids = await asked.execute()
-        return sorted(member.decode() for member in ids)
+        return sorted(ids)
 
-    def _read(self, ids: Sequence[str], found: Sequence[bytes | str | None]) -> list[Member]:
+    def _read(self, ids: Sequence[bytes], found: Sequence[bytes | str | None]) -> list[Member]:
         now_s = time.monotonic()
         seen = []
         gone_since_s = {}
-        for member, sent in zip(ids, found, strict=True):
+        self._unsealed = False
+        for id_, sent in zip(ids, found, strict=True):
             if sent is None:
-                gone_since_s[member] = self._gone_since_s.get(member, now_s)
+                gone_since_s[id_] = self._gone_since_s.get(id_, now_s)
                 continue
             assert isinstance(sent, bytes), "nothing is decoded on the way"
-            said = self._seal.opened(_sealed_for(member), sent)
+            said = self._seal.opened(_sealed_for(id_), sent)
             if said is None:
-                self._warn_once(member, "of another JWT secret, or of a stranger")
+                self._unsealed = True
+                self._warn_once(id_, "of another JWT secret, or of a stranger")
                 continue
             try:
                 seen.append(_decode(said))
             except msgspec.DecodeError as error:
-                self._warn_once(member, f"of another version: {error}")
+                self._warn_once(id_, f"of another version: {error}")
         self._gone_since_s = gone_since_s
         self._unreadable.intersection_update(ids)
         return seen
 
-    def _warn_once(self, member: str, why: str) -> None:
-        if member not in self._unreadable:
-            self._unreadable.add(member)
-            log.warning("the announcement of %s is %s", member, why)
+    def _warn_once(self, id_: bytes, why: str) -> None:
+        if id_ not in self._unreadable:
+            self._unreadable.add(id_)
+            name = id_.decode(errors="backslashreplace")
+            log.warning("the announcement of %s is %s", name, why)
 
     async def _forget_ended(self) -> None:
         now_s = time.monotonic()
@@ -144,5 +181,5 @@ class RedisRegistry:
             await self._redis.srem(self._ids, *ended)
 
 
-def _sealed_for(member: str) -> bytes:
-    return b"member:" + member.encode()
+def _sealed_for(id_: bytes) -> bytes:
+    return b"member:" + id_

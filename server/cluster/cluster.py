@@ -17,8 +17,9 @@ import msgspec
 from actors.crash.commands import Join
 from actors.runtime.exchange import Exchange
 from actors.runtime.keeper import Keeper, Load
-from actors.runtime.membership import Member, Membership
+from actors.runtime.membership import ANNOUNCE_S, Member, Membership
 from actors.runtime.node import Node
+from actors.runtime.ports import Unreachable
 from actors.runtime.routes import Routes
 from server.cluster.credential import bus_key
 from server.settings import Settings
@@ -138,12 +139,10 @@ class Cluster:
         """Join: from here on shards come. Returns when all are there that should be, or late.
 
         `address` is where other members reach this one's sessions. Without Redis it waits for it.
+        Raises WrongSecretError, before anybody has seen this one.
         """
         self.keeper.reached_at(address)
-        self._tasks = [
-            asyncio.create_task(self.bus.run()),
-            asyncio.create_task(self.keeper.run()),
-        ]
+        self._tasks = [asyncio.create_task(self.bus.run())]
         await self._see_redis()
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_S):
@@ -151,14 +150,26 @@ class Cluster:
                     await asyncio.sleep(_SETTLE_LOOK_S)
 
     async def _see_redis(self) -> None:
-        """Wait until it is in sight, without a limit; say so if that is not soon."""
+        """Wait for it without a limit, saying so if it takes long, and announce this member."""
         words = "this node does not listen yet: it waits for Redis at %s"
         late = asyncio.get_running_loop().call_later(_WARN_S, log.warning, words, self.redis)
         try:
+            await self._check_secret()
+            self._tasks.append(asyncio.create_task(self.keeper.run()))
             while not self.in_sight:  # noqa: ASYNC110 - it happens once, at the start
                 await asyncio.sleep(_SETTLE_LOOK_S)
         finally:
             late.cancel()
+
+    async def _check_secret(self) -> None:
+        """See that who is announced has our secret, as soon as Redis is there to say so."""
+        while True:
+            try:
+                await self.registry.check_secret()
+            except Unreachable:
+                await asyncio.sleep(ANNOUNCE_S)
+            else:
+                return
 
     async def hand_over(self, timeout_s: float) -> bool:
         """Have others take over what this node owns; whether they did. It goes on passing on."""

@@ -10,6 +10,7 @@ import pytest_asyncio
 from server.cli_run import run
 from storage.cluster import WrongClusterError, WrongShardsError, check_placement
 from storage.pool import open_pool
+from storage.registry import WrongSecretError
 
 
 @pytest_asyncio.fixture
@@ -86,7 +87,7 @@ async def test_there_is_one_number(pool: asyncpg.Pool) -> None:
             await pool.execute(insert)
 
 
-@pytest.mark.parametrize("refusal", [WrongShardsError, WrongClusterError])
+@pytest.mark.parametrize("refusal", [WrongShardsError, WrongClusterError, WrongSecretError])
 def test_a_refusal_is_one_sentence_on_the_command_line(refusal: type[Exception]) -> None:
     async def start() -> None:
         raise refusal("as it is")

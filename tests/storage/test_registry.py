@@ -1,15 +1,16 @@
 """The registry in Redis: what only the keys can show."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from redis.asyncio import Redis
 
-from actors.runtime.membership import Member
+from actors.runtime.membership import EXPIRES_MS, Member
 from actors.runtime.seal import Seal
 from storage import registry as registry_module
-from storage.registry import RedisRegistry
+from storage.registry import RedisRegistry, WrongSecretError
 
 
 def member(name: str) -> Member:
@@ -17,8 +18,10 @@ def member(name: str) -> Member:
 
 
 @asynccontextmanager
-async def registry(url: str, cluster: str = "tried") -> AsyncIterator[RedisRegistry]:
-    made = RedisRegistry(url, cluster)
+async def registry(
+    url: str, cluster: str = "tried", key: bytes = b"", expires_ms: int = EXPIRES_MS
+) -> AsyncIterator[RedisRegistry]:
+    made = RedisRegistry(url, cluster, key, expires_ms=expires_ms)
     try:
         yield made
     finally:
@@ -59,6 +62,64 @@ async def test_a_strangers_announcement_is_passed_over_with_one_warning(
     assert told == [
         f"the announcement of {name} is of another JWT secret, or of a stranger" for name in "bc"
     ]
+
+
+async def test_an_id_that_is_no_text_harms_nobody_and_leaves_the_set(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with registry(redis_url) as a, Redis.from_url(redis_url) as client:
+        await client.sadd("tried:members", b"\xff", b"\xfe")
+        await client.set(b"tried:member:\xfe", b"{}")
+        assert await a.announce(member("a")) == await a.look() == [member("a")]
+        monkeypatch.setattr(registry_module, "_FORGET_S", 0.0)
+        await a.announce(member("a"))
+        assert await client.smembers("tried:members") == {b"a", b"\xfe"}
+    (told,) = [record.message for record in caplog.records]
+    assert told == r"the announcement of \xfe is of another JWT secret, or of a stranger"
+
+
+async def keep_announcing(stranger: RedisRegistry) -> None:
+    while True:
+        await stranger.announce(member("b"))
+        await asyncio.sleep(0.01)
+
+
+async def test_where_members_have_another_secret_one_is_refused(redis_url: str) -> None:
+    async with (
+        registry(redis_url, key=b"theirs", expires_ms=100) as stranger,
+        registry(redis_url, key=b"ours", expires_ms=100) as ours,
+        Redis.from_url(redis_url) as client,
+    ):
+        await stranger.announce(member("b"))
+        announcing = asyncio.create_task(keep_announcing(stranger))
+        with pytest.raises(WrongSecretError, match=r"of the cluster tried .* set PITBOSS_JWT"):
+            await ours.check_secret()
+        announcing.cancel()
+        assert await client.smembers("tried:members") == {b"b"}
+        # Who is there already is only warned: anybody who reaches Redis could end it otherwise.
+        await stranger.announce(member("b"))
+        assert await ours.announce(member("a")) == [member("a")]
+
+
+async def test_last_words_of_members_with_another_secret_are_waited_for(redis_url: str) -> None:
+    async with (
+        registry(redis_url, key=b"theirs", expires_ms=100) as stranger,
+        registry(redis_url, key=b"ours", expires_ms=10_000) as ours,
+        Redis.from_url(redis_url) as client,
+    ):
+        await stranger.announce(member("b"))
+        await ours.check_secret()
+        assert await client.keys("tried:member:*") == []
+
+
+async def test_where_all_members_have_our_secret_nobody_is_refused(redis_url: str) -> None:
+    async with (
+        registry(redis_url, key=b"ours") as a,
+        registry(redis_url, key=b"ours", expires_ms=0) as b,
+    ):
+        await b.check_secret()
+        await a.announce(member("a"))
+        await b.check_secret()
 
 
 async def test_a_newer_version_may_say_more(redis_url: str) -> None:
