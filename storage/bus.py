@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from actors.runtime.ports import Ears
+from actors.runtime.reminder import Reminder
 from storage.resp import Reconnector, RespConnection, address_of, command
 
 log = logging.getLogger(__name__)
@@ -104,6 +105,9 @@ class RedisBus:
         # What every PUBLISH without an answer was counted as, and all that waits or was said.
         self._unanswered: deque[int] = deque()
         self._unsent = 0
+        # Messages that no member can have made.
+        self._strange = 0
+        self._strange_reminder = Reminder()
 
     @property
     def connected(self) -> bool:
@@ -304,7 +308,13 @@ class RedisBus:
             at = begin + int.from_bytes(message[at:begin])
             frames.append(message[begin:at])
         if at != end:
-            log.warning("a message of %d bytes on the bus is not a member's", end)
+            self._strange += 1
+            if self._strange_reminder.due():
+                log.warning(
+                    "messages on the bus are not a member's: %d so far, the last of %d bytes",
+                    self._strange,
+                    end,
+                )
             return []
         self.traffic.frames_in += len(frames)
         self.traffic.bytes_in += end - first - 4 * len(frames)

@@ -41,8 +41,8 @@ class Exchange:
     """One member's way to speak with others, and its ears. Topics are few and ours.
 
     What was not sealed with the cluster's `key` is dropped and counted, for a stranger may have
-    said it. What cannot be understood, which another version may send, is logged and dropped; a
-    listener that fails harms no other.
+    said it. What cannot be read, which another version may send, is dropped too. Both are logged
+    now and then; a listener that fails harms no other.
     """
 
     def __init__(self, me: str, bus: Bus, key: bytes = b"") -> None:
@@ -52,6 +52,9 @@ class Exchange:
         self._bus = bus
         self._seal = Seal(key)
         self._forged_reminder = Reminder()
+        # Sealed frames that are no envelopes.
+        self._unreadable = 0
+        self._unreadable_reminder = Reminder()
         self._to_me = _TO_MEMBER + me.encode()
         self._listeners: dict[str, Callback] = {}
         self._room_listener: RoomCallback | None = None
@@ -110,7 +113,7 @@ class Exchange:
         for destination in destinations:
             said = self._seal.opened(destination, frame)
             if said is not None:
-                return _read(said)
+                return self._read(said)
         self.forged += 1
         if self._forged_reminder.due():
             log.warning(
@@ -118,6 +121,20 @@ class Exchange:
                 self.forged,
             )
         return None
+
+    def _read(self, said: bytes) -> Envelope | None:
+        try:
+            return _decode(said)
+        except msgspec.DecodeError as error:
+            self._unreadable += 1
+            if self._unreadable_reminder.due():
+                log.warning(
+                    "frames cannot be read, %d so far, the last of %d bytes: %s",
+                    self._unreadable,
+                    len(said),
+                    error,
+                )
+            return None
 
     # What the bus calls.
 
@@ -149,14 +166,6 @@ class Exchange:
     def parted(self) -> None:
         """The bus has gone."""
         _call(self._parted)
-
-
-def _read(said: bytes) -> Envelope | None:
-    try:
-        return _decode(said)
-    except msgspec.DecodeError as error:
-        log.warning("a frame of %d bytes cannot be read: %s", len(said), error)
-        return None
 
 
 def _call(callbacks: list[Callable[[], None]]) -> None:

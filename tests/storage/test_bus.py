@@ -187,6 +187,19 @@ async def test_what_strangers_publish_is_dropped(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+async def test_of_what_strangers_publish_the_log_has_one_line(
+    private_redis: PrivateRedis, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with two(private_redis.url) as (a, b):
+        async with Redis.from_url(private_redis.url) as client:
+            for _ in range(10):
+                await client.publish("tried:to:b", b"\x01xabc")
+        await settle(a, b)
+        assert b.bus.post("a", b"heard")
+    (record,) = caplog.records
+    assert "messages on the bus are not a member's: 1 so far" in record.message
+
+
 async def allow(client: Redis, rule: str) -> None:
     """Change one thing of what everybody may do."""
     await client.acl_setuser("default", enabled=True, nopass=True, commands=[rule])

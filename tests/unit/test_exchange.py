@@ -79,6 +79,18 @@ async def test_a_stranger_is_not_heard(caplog: pytest.LogCaptureFixture) -> None
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
+async def test_of_frames_that_cannot_be_read_the_log_has_one_line(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    b = Member("b")
+    for said in (b"", b"\xc1", msgspec.msgpack.encode(("said", 1))):
+        b.exchange.heard(Seal(KEY).sealed(b"to:b", said))
+    assert b.heard == []
+    assert b.exchange.forged == 0
+    (record,) = caplog.records
+    assert "frames cannot be read, 1 so far" in record.message
+
+
 async def test_what_was_said_elsewhere_is_not_heard_here() -> None:
     a, b = Member("a"), Member("b")
     b.exchange.heard(a.says(lambda to: to.say("c", "said", 1)))
