@@ -28,6 +28,8 @@ class Heir:
     def __init__(self, membership: Membership, locks: Locks) -> None:
         self._membership = membership
         self._locks = locks
+        self.shut_out = False
+        """Whether somebody who is no member held shards that should be ours, at the last look."""
         # Connections of servers without a cluster that were found to hold shards.
         self._strangers: set[int] = set()
         # When the holders of locks were last asked for.
@@ -46,7 +48,10 @@ class Heir:
         self._asked_s = now_s
         silent: dict[Holder, None] = {}
         strangers = set()
-        for shard, holder in (await self._locks.holders(stuck)).items():
+        holders = await self._locks.holders(stuck)
+        members = self._membership.members
+        self.shut_out = any(holder.member not in members for holder in holders.values())
+        for shard, holder in holders.items():
             if not holder.member:
                 # Whoever is alone on this database, without Redis, was never heard: not silent.
                 strangers.add(holder.pid)

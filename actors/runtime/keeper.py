@@ -135,6 +135,14 @@ class Keeper:
             return False
         return self.wanted <= frozenset(self._shards.owned)
 
+    @property
+    def shut_out(self) -> bool:
+        """Whether we own nothing, as somebody who is no member holds what should be ours.
+
+        It is not so while members hand shards over, nor for one that has no place among so many.
+        """
+        return self._heir.shut_out and not self._shards.owned and bool(self.wanted)
+
     def reached_at(self, address: str) -> None:
         """Say where other members reach this one's sessions; before `run`."""
         self._me = msgspec.structs.replace(self._me, address=address)

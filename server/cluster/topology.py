@@ -103,8 +103,11 @@ class Clustered:
         )
 
     def checks(self) -> dict[str, bool]:
-        """Redis, where the others are met."""
-        return {"redis": self._cluster.in_sight}
+        """Redis, where the others are met, and that no stranger to them has all our shards."""
+        return {
+            "redis": self._cluster.in_sight,
+            "shards": not self._cluster.keeper.shut_out,
+        }
 
     def revoked(self, session_id: UUID) -> None:
         """A session was revoked here: it ends on every node."""

@@ -7,15 +7,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from actors.runtime.membership import Member
 from server.app import Pitboss
+from server.cluster import cluster
+from server.cluster.topology import Clustered
 from server.settings import Settings
 from storage.pool import open_pools
 from storage.redis_server import EmbeddedRedis
+from storage.registry import RedisRegistry, WrongSecretError
+from storage.writer import LOCK_CLASS
 from tests.floor.house import LIMIT_S, House, bet
 from tests.floor.test_operations import fetch
 
@@ -101,6 +107,58 @@ async def test_without_redis_a_node_says_so_goes_on_serving_and_heals(
     await redis.start()
     await ready(house, 200)
     await seat.ok("dice:roll", bet())
+
+
+@pytest_asyncio.fixture
+async def stranger(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[asyncpg.Connection]:
+    """The connection of a server without REDIS_URL that was there first: it has all locks.
+
+    A node that starts beside it does not wait for them.
+    """
+    monkeypatch.setattr(cluster, "SETTLE_S", 0.0)
+    server_settings = {"application_name": "pitboss-lane-0"}
+    connection = await asyncpg.connect(database_url, server_settings=server_settings)
+    await connection.execute(
+        "select pg_advisory_lock($1, shard) from generate_series(0, 63) shard", LOCK_CLASS
+    )
+    yield connection
+    await connection.close()
+
+
+async def test_a_node_beside_a_server_without_redis_is_not_ready_until_that_has_ended(
+    stranger: asyncpg.Connection, house: House
+) -> None:
+    assert '"shards": false' in await ready(house, 503)
+    await stranger.execute("select pg_advisory_unlock_all()")
+    assert '"shards": true' in await ready(house, 200)
+
+
+async def test_a_node_with_another_secret_does_not_start(
+    database_url: str, redis: EmbeddedRedis, tmp_path: Path
+) -> None:
+    url = redis.running_url
+    assert url is not None
+    pools = await open_pools(database_url)
+    settings = Settings(env="test", data_dir=tmp_path, port=0, redis_url=url)
+    pitboss = Pitboss(settings, database_url, pools)
+    assert isinstance(pitboss.topology, Clustered)
+    pitboss.topology._cluster.registry._expires_ms = 100  # which it waits for
+    theirs = RedisRegistry(url, settings.cluster_name, b"of another secret")
+    them = Member(id="them", name="them", started_at_ms=1)
+    try:
+        await theirs.announce(them)
+        with pytest.raises(WrongSecretError):
+            await pitboss.start()
+        assert pitboss._listener is None
+        assert await theirs.announce(them) == [them]
+        async with Redis.from_url(url) as client:
+            assert await client.smembers(f"{settings.cluster_name}:members") == {b"them"}
+    finally:
+        await theirs.close()
+        await pitboss.stop()
+        pools.terminate()
 
 
 async def test_a_node_that_starts_without_redis_says_what_it_waits_for_and_does_not_listen(

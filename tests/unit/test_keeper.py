@@ -91,6 +91,9 @@ class Desk:
         loop = asyncio.get_running_loop()
         self.tasks = [loop.create_task(bus.run()), loop.create_task(self.keeper.run())]
 
+    def shut_out(self) -> bool:
+        return self.keeper.shut_out
+
     # Its shards.
 
     async def claim(self, shards: Collection[int]) -> set[int]:
@@ -414,6 +417,63 @@ async def test_a_node_that_is_alone_on_the_database_is_never_ended_and_that_is_s
     await asyncio.sleep(60)
     assert (first.owned, house.ended) == (set(), [])
     assert caplog.text.count("a server without REDIS_URL holds shards") == 1
+
+
+@on_virtual_time
+async def test_one_is_shut_out_while_somebody_who_is_no_member_has_all_its_shards() -> None:
+    house = House()
+    house.locks = dict.fromkeys(range(SHARDS), "")
+    first = await house.join("a")
+    assert first.shut_out()
+    del house.locks[0]
+    await asyncio.sleep(A_WHILE_S)
+    assert first.owned == {0}
+    assert not first.shut_out()
+    house.locks = {0: "a"}
+    await asyncio.sleep(A_WHILE_S)
+    assert house.owned_once()
+    assert not first.shut_out()
+
+
+@on_virtual_time
+async def test_who_waits_for_other_members_is_not_shut_out() -> None:
+    house = House()
+    first = await house.join("a")
+    first.playing = set(range(SHARDS))
+    second = await house.join("b")
+    assert second.owned == set()
+    assert second.keeper.wanted
+    assert not second.shut_out()
+    first.playing = set()
+    assert await first.keeper.drain(5.0)
+    assert not second.shut_out()
+
+
+@on_virtual_time
+async def test_who_has_no_place_among_so_many_is_not_shut_out() -> None:
+    house = House()
+    house.members = [Desk(house, str(number)) for number in range(2 * SHARDS)]
+    await asyncio.sleep(A_WHILE_S)
+    assert house.owned_once()
+    without = [desk for desk in house.members if not desk.keeper.wanted]
+    assert without
+    # Even where somebody has held what was to be theirs while they were fewer.
+    for desk in house.members:
+        desk.keeper._heir.shut_out = True
+    assert not any(desk.shut_out() for desk in house.members)
+
+
+@on_virtual_time
+async def test_who_waits_for_one_that_is_silent_is_shut_out_until_that_is_ended() -> None:
+    house = House()
+    first = await house.join("a")
+    first.stop_dead()
+    await asyncio.sleep(EXPIRES_S)
+    second = await house.join("b")
+    assert second.shut_out()
+    await asyncio.sleep(SILENT_S)
+    assert house.owned_once()
+    assert not second.shut_out()
 
 
 class Deaf:
