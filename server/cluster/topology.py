@@ -19,7 +19,7 @@ from server.cluster.door import InnerDoor
 from server.cluster.floor import SharedFloor
 from server.cluster.handoff import Handoffs
 from server.cluster.peers import Peers
-from server.cluster.returns import Returns, ReturnsCollector
+from server.cluster.recovery import FarRecovery, RecoveryCollector
 from server.cluster.survey import DRAIN
 from server.cluster.takeover import Takeovers
 from server.feed import LiveFeed
@@ -39,7 +39,7 @@ class Clustered:
     this starts and stops is `Topology`'s.
     """
 
-    _returns: Returns
+    _recovery: FarRecovery
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Clustered:
         # The outbox of shards that come is swept once a second.
         self._cluster.bind(node, load, lambda _shards: tables.claimed(), self._shared)
         name = self._settings.cluster_name
-        self._returns = Returns(self._url, name, self._cluster, self._sockets, node)
+        self._recovery = FarRecovery(self._url, name, self._cluster, self._sockets, node)
 
     @property
     def asked(self) -> int:
@@ -99,7 +99,7 @@ class Clustered:
         return (
             ClusterCollector(self._cluster, self._journal),
             self._shared.metrics,
-            ReturnsCollector(self._returns),
+            RecoveryCollector(self._recovery),
         )
 
     def checks(self) -> dict[str, bool]:
@@ -122,7 +122,7 @@ class Clustered:
 
     async def begin_log(self) -> None:
         """Have what clients are told written down, before anybody comes."""
-        await self._returns.start()
+        await self._recovery.start()
 
     async def join(self) -> None:
         """Be there for others, and wait for the shards that should be ours, though not for long.
@@ -145,7 +145,7 @@ class Clustered:
         The recovery log ends first, then what rooms elsewhere are still to be told goes out, and
         the bus is left last.
         """
-        await self._returns.close()
+        await self._recovery.close()
         self._shared.close()
         await self._cluster.stop()
 

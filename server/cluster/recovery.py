@@ -1,4 +1,4 @@
-"""Coming back to another node: what that takes, put together."""
+"""Recovery of connections at another node than theirs: what that takes, put together."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _START_LIMIT_S: Final = 1.0
 _START_LOOK_S: Final = 0.01
 
 
-class Returns:
+class FarRecovery:
     """The log of this node, and the way to those of others. Made inside the running loop."""
 
     def __init__(
@@ -61,11 +61,11 @@ class Returns:
             await asyncio.gather(self._task, return_exceptions=True)
 
 
-class ReturnsCollector(Collector):
+class RecoveryCollector(Collector):
     """Reads what there is for clients that come back to other nodes."""
 
-    def __init__(self, returns: Returns) -> None:
-        self._log = returns.log
+    def __init__(self, recovery: FarRecovery) -> None:
+        self._log = recovery.log
 
     def collect(self) -> Iterator[Metric]:
         """All metrics, as they stand now."""
