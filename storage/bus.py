@@ -6,7 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
 
-from actors.runtime.ports import Ears
+from actors.runtime.ports import BusListener
 from actors.runtime.reminder import Reminder
 from storage.resp import Reconnector, RespConnection, address_of, command
 
@@ -94,7 +94,7 @@ class RedisBus:
         # Every message begins with its sender, by which one's own are known.
         me = member.encode()
         self._mine = bytes((len(me),)) + me
-        self._ears: Ears | None = None
+        self._listener: BusListener | None = None
         self._rooms: set[str] = set()
         self._connection: RespConnection | None = None
         self._joined = False
@@ -119,9 +119,9 @@ class RedisBus:
         """What Redis has not answered for, or not got yet; at most MAX_UNSENT."""
         return self._unsent
 
-    def bind(self, ears: Ears) -> None:
+    def bind(self, listener: BusListener) -> None:
         """Say who hears. Once, before `run`."""
-        self._ears = ears
+        self._listener = listener
 
     def post(self, member: str, frame: bytes) -> bool:
         """Say it to one member. False: it was certainly not sent, and will not be."""
@@ -149,7 +149,7 @@ class RedisBus:
 
     async def run(self) -> None:
         """Be on the bus, again after every loss, until `close` or until cancelled."""
-        assert self._ears is not None, "nobody hears"
+        assert self._listener is not None, "nobody hears"
         await self._reconnector.run(self, self._hold)
 
     def close(self) -> None:
@@ -238,7 +238,7 @@ class RedisBus:
         log.info("on the bus at %s", self._address)
         self._reconnector.succeeded()
         self._flush()  # rooms of the last moment
-        self._call_ears("joined")
+        self._notify("joined")
 
     def _part(self) -> None:
         was_joined, self._joined = self._joined, False
@@ -248,11 +248,11 @@ class RedisBus:
         self._unanswered.clear()
         self._unsent = 0
         if was_joined:
-            self._call_ears("parted")
+            self._notify("parted")
 
-    def _call_ears(self, name: str) -> None:
+    def _notify(self, name: str) -> None:
         try:
-            getattr(self._ears, name)()
+            getattr(self._listener, name)()
         except Exception:
             log.exception("the state of the bus could not be taken in")
 
@@ -287,14 +287,14 @@ class RedisBus:
             self._hear(channel[len(self._room_prefix) :].decode(), message)
 
     def _hear(self, room: str | None, message: bytes) -> None:
-        ears = self._ears
-        assert ears is not None
+        listener = self._listener
+        assert listener is not None
         for frame in self._unpacked(message):
             try:
                 if room is None:
-                    ears.heard(frame)
+                    listener.heard(frame)
                 elif room in self._rooms:  # it may have been left a moment ago
-                    ears.heard_room(room, frame)
+                    listener.heard_room(room, frame)
             except Exception:
                 log.exception("a frame of the bus could not be taken")
 

@@ -38,7 +38,7 @@ _TO_ROOM = b"room:"
 
 
 class Exchange:
-    """One member's way to speak with others, and its ears. Topics are few and ours.
+    """One member's way to speak with others, and to hear them. Topics are few and ours.
 
     What was not sealed with the cluster's `key` is dropped and counted, for a stranger may have
     said it. What cannot be read, which another version may send, is dropped too. Both are logged

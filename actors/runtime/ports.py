@@ -141,7 +141,7 @@ class Registry(Protocol):
         """Be gone at once. Raises Unreachable."""
 
 
-class Ears(Protocol):
+class BusListener(Protocol):
     """Who hears what is said on the bus. Nothing here may raise."""
 
     def heard(self, frame: bytes) -> None:
@@ -164,7 +164,7 @@ class Bus(Protocol):
     def connected(self) -> bool:
         """Whether frames can be sent and heard."""
 
-    def bind(self, ears: Ears) -> None:
+    def bind(self, listener: BusListener) -> None:
         """Say who hears."""
 
     def post(self, member: str, frame: bytes) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-from actors.runtime.ports import Ears
+from actors.runtime.ports import BusListener
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -231,20 +231,20 @@ class Wire:
 
 
 class Hearing:
-    """The ears of a process: what is said while it stands still is heard when it goes on."""
+    """The listener of a process: what is said while it stands still is heard when it goes on."""
 
-    def __init__(self, loop: ProcessLoop, ears: Ears) -> None:
+    def __init__(self, loop: ProcessLoop, listener: BusListener) -> None:
         self._loop = loop
-        self._ears = ears
+        self._listener = listener
 
     def heard(self, frame: bytes) -> None:
-        self._loop.take(self._ears.heard, frame)
+        self._loop.take(self._listener.heard, frame)
 
     def heard_room(self, room: str, frame: bytes) -> None:
-        self._loop.take(self._ears.heard_room, room, frame)
+        self._loop.take(self._listener.heard_room, room, frame)
 
     def joined(self) -> None:
-        self._loop.take(self._ears.joined)
+        self._loop.take(self._listener.joined)
 
     def parted(self) -> None:
-        self._loop.take(self._ears.parted)
+        self._loop.take(self._listener.parted)

@@ -15,7 +15,7 @@ from actors.runtime.frames import decode_ask
 from actors.runtime.keeper import Keeper, Load
 from actors.runtime.membership import Member, Membership
 from actors.runtime.node import Node
-from actors.runtime.ports import Ears, Elsewhere, Holder, Lane, Write
+from actors.runtime.ports import BusListener, Elsewhere, Holder, Lane, Write
 from actors.runtime.routes import MAX_HOPS, PARK_LOOK_S, Routes
 from storage.lane import Connect, Listener
 from storage.lane import Lane as JournalLane
@@ -61,9 +61,9 @@ class _Bus(Abroad):
         super().__init__(member.loop, bus)
         self._member = member
 
-    def bind(self, ears: Ears) -> None:
+    def bind(self, listener: BusListener) -> None:
         """Say who hears."""
-        self._thing.bind(Hearing(self._member.loop, ears))
+        self._thing.bind(Hearing(self._member.loop, listener))
 
 
 class _Locks(MemoryLocks):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from actors.runtime.membership import Member
-from actors.runtime.ports import Ears
+from actors.runtime.ports import BusListener
 from storage.bus import MAX_UNSENT
 
 log = logging.getLogger(__name__)
@@ -215,7 +215,7 @@ class MemoryBus:
         self._hub = hub
         self._loop = loop
         self._max_unsent = max_unsent
-        self._ears: Ears | None = None
+        self._listener: BusListener | None = None
         self._rooms: set[str] = set()
         self._link: _Link | None = None
         self._joined = False
@@ -231,8 +231,8 @@ class MemoryBus:
     def connected(self) -> bool:
         return self._joined
 
-    def bind(self, ears: Ears) -> None:
-        self._ears = ears
+    def bind(self, listener: BusListener) -> None:
+        self._listener = listener
 
     def post(self, member: str, frame: bytes) -> bool:
         return self._say(f"to:{member}", frame)
@@ -255,7 +255,7 @@ class MemoryBus:
 
     def start(self) -> None:
         """Begin to connect."""
-        assert self._ears is not None, "nobody hears"
+        assert self._listener is not None, "nobody hears"
         self._loop = self._loop or asyncio.get_running_loop()
         self._connect()
 
@@ -396,6 +396,6 @@ class MemoryBus:
 
     def _tell(self, name: str, *words: str | bytes) -> None:
         try:
-            getattr(self._ears, name)(*words)
+            getattr(self._listener, name)(*words)
         except Exception:
             log.exception("%s: %s could not be taken", self.member, name)

@@ -24,7 +24,7 @@ class Wire:
     def __init__(self) -> None:
         self.frames: list[bytes] = []
 
-    def bind(self, ears: object) -> None:
+    def bind(self, listener: object) -> None:
         """Nothing is heard over it."""
 
     def post(self, _member: str, frame: bytes) -> bool:

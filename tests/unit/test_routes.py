@@ -15,7 +15,7 @@ from actors.kind import Kind, Rule
 from actors.runtime import routes
 from actors.runtime.exchange import Exchange
 from actors.runtime.frames import TYPED, Told, encode
-from actors.runtime.ports import Bus, Ears, Placement, Reply
+from actors.runtime.ports import Bus, BusListener, Placement, Reply
 from actors.runtime.routes import (
     ANSWER_S,
     DONE,
@@ -74,7 +74,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.frames: deque[tuple[str, bytes]] = deque()
-        self.members: dict[str, Ears] = {}
+        self.members: dict[str, BusListener] = {}
         self.connected = True
 
     def of(self, member: str) -> Bus:
@@ -94,8 +94,8 @@ class _End:
         self._member = member
         self.connected = True
 
-    def bind(self, ears: Ears) -> None:
-        self._wire.members[self._member] = ears
+    def bind(self, listener: BusListener) -> None:
+        self._wire.members[self._member] = listener
 
     def post(self, member: str, frame: bytes) -> bool:
         if self._wire.connected:
