@@ -49,7 +49,7 @@ class Traffic:
     """How often the bus was joined: one more than it was lost, unless it is lost now."""
 
 
-class _Parcel:
+class _Batch:
     """The frames of one tick for one channel."""
 
     __slots__ = ("cost", "frames", "pieces", "size")
@@ -100,7 +100,7 @@ class RedisBus:
         self._joined = False
         # Subscriptions to make (True) and to end, and what is to be said, at the end of this turn.
         self._changes: dict[str, bool] = {}
-        self._parcels: dict[str, _Parcel] = {}
+        self._batches: dict[str, _Batch] = {}
         self._flush_due = False
         # What every PUBLISH without an answer was counted as, and all that waits or was said.
         self._unanswered: deque[int] = deque()
@@ -168,11 +168,11 @@ class RedisBus:
             self.traffic.refused += 1
             return False
         self._unsent += cost
-        parcel = self._parcels.get(destination)
-        if parcel is None:
-            parcel = self._parcels[destination] = _Parcel()
+        batch = self._batches.get(destination)
+        if batch is None:
+            batch = self._batches[destination] = _Batch()
             self._flush_soon()
-        parcel.add(frame)
+        batch.add(frame)
         self.traffic.frames_out += 1
         self.traffic.bytes_out += len(frame)
         return True
@@ -194,17 +194,17 @@ class RedisBus:
         if connection is None or not self._joined or connection.paused:
             return  # both have it flushed when they end
         said = self._subscriptions()
-        for destination, parcel in self._parcels.items():
+        for destination, batch in self._batches.items():
             channel = (self._prefix + destination).encode()
-            size = len(self._mine) + parcel.size
+            size = len(self._mine) + batch.size
             said.append(
                 b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b"
                 % (len(channel), channel, size, self._mine)
             )
-            said += parcel.pieces
+            said += batch.pieces
             said.append(b"\r\n")
-            self._unanswered.append(parcel.cost)
-        self._parcels = {}
+            self._unanswered.append(batch.cost)
+        self._batches = {}
         if said:
             connection.write(b"".join(said))
 
@@ -243,7 +243,7 @@ class RedisBus:
     def _part(self) -> None:
         was_joined, self._joined = self._joined, False
         self._connection = None
-        self._parcels.clear()
+        self._batches.clear()
         self._changes.clear()
         self._unanswered.clear()
         self._unsent = 0

@@ -223,7 +223,7 @@ class MemoryBus:
         self._ended = asyncio.Event()
         self._pause_s = 0.0
         self._changes: dict[str, bool] = {}
-        self._parcels: dict[str, list[bytes]] = {}
+        self._batches: dict[str, list[bytes]] = {}
         self._flush_due = False
         self._unsent = 0
 
@@ -300,7 +300,7 @@ class MemoryBus:
         if not self._joined or self._closed or self._unsent + cost > self._max_unsent:
             return False
         self._unsent += cost
-        self._parcels.setdefault(destination, []).append(frame)
+        self._batches.setdefault(destination, []).append(frame)
         self._flush_soon()
         return True
 
@@ -325,8 +325,8 @@ class MemoryBus:
         if changes:
             link.up.put(partial(self._hub.subscribe, link, begun))
             link.up.put(partial(self._hub.unsubscribe, link, ended))
-        parcels, self._parcels = self._parcels, {}
-        for destination, frames in parcels.items():
+        batches, self._batches = self._batches, {}
+        for destination, frames in batches.items():
             cost = sum(64 + len(frame) for frame in frames)
             link.up.put(partial(self._hub.publish, link, destination, frames, cost))
 
@@ -366,7 +366,7 @@ class MemoryBus:
     def _part(self) -> None:
         was_joined, self._joined = self._joined, False
         self._link = None
-        self._parcels.clear()
+        self._batches.clear()
         self._changes.clear()
         self._unsent = 0
         if was_joined:
