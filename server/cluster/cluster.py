@@ -151,25 +151,28 @@ class Cluster:
 
     async def _see_redis(self) -> None:
         """Wait for it without a limit, saying so if it takes long, and announce this member."""
+        loop = asyncio.get_running_loop()
         words = "this node does not listen yet: it waits for Redis at %s"
-        late = asyncio.get_running_loop().call_later(_WARN_S, log.warning, words, self.redis)
+        late: asyncio.TimerHandle | None = None
         try:
-            await self._check_secret()
+            while not await self._checked_secret():
+                late = late or loop.call_later(_WARN_S, log.warning, words, self.redis)
+                await asyncio.sleep(ANNOUNCE_S)
+            late = late or loop.call_later(_WARN_S, log.warning, words, self.redis)
             self._tasks.append(asyncio.create_task(self.keeper.run()))
             while not self.in_sight:  # noqa: ASYNC110 - it happens once, at the start
                 await asyncio.sleep(_SETTLE_LOOK_S)
         finally:
-            late.cancel()
+            if late is not None:
+                late.cancel()
 
-    async def _check_secret(self) -> None:
-        """See that who is announced has our secret, as soon as Redis is there to say so."""
-        while True:
-            try:
-                await self.registry.check_secret()
-            except Unreachable:
-                await asyncio.sleep(ANNOUNCE_S)
-            else:
-                return
+    async def _checked_secret(self) -> bool:
+        """See that all who are announced have our secret. Whether Redis was there to say so."""
+        try:
+            await self.registry.check_secret()
+        except Unreachable:
+            return False
+        return True
 
     async def hand_over(self, timeout_s: float) -> bool:
         """Have others take over what this node owns; whether they did. It goes on passing on."""
