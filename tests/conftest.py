@@ -15,7 +15,12 @@ from server.auth import passwords
 from storage.embedded import EmbeddedPostgres
 from storage.redis_server import redis_program
 from tests.support import node
-from tests.support.databases import create_template, fresh_database, stopped_with_us
+from tests.support.databases import (
+    create_template,
+    fresh_database,
+    quick_folder,
+    stopped_with_us,
+)
 from tests.support.postgres_cluster import PostgresCluster
 from tests.support.redis_server import PrivateRedis, private_redis_running, redis_running
 
@@ -26,13 +31,14 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     It does not wait for the disk: whoever kills a PostgreSQL in a test starts one of their own.
     """
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("pitboss"), fsync=False)
-    try:
-        url = server.start_blocking()
-        with stopped_with_us(server.cluster):
-            yield url
-    finally:
-        server.stop_blocking()
+    with quick_folder(tmp_path_factory.mktemp("pitboss")) as folder:
+        server = EmbeddedPostgres(folder, fsync=False)
+        try:
+            url = server.start_blocking()
+            with stopped_with_us(server):
+                yield url
+        finally:
+            server.stop_blocking()
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,7 @@ async def tcp_url(tmp_path: Path) -> AsyncIterator[str]:
     server._settings |= {"listen_addresses": "127.0.0.1", "port": str(port)}
     try:
         parts = urlsplit(await server.start())
-        with stopped_with_us(server.cluster):
+        with stopped_with_us(server):
             with (server.cluster / "pg_hba.conf").open("a") as rules:
                 rules.write("host all all 127.0.0.1/32 trust\n")
             folder = parts.query.split("&")[0]

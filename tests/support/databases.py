@@ -1,18 +1,26 @@
 """Databases for tests, each a copy of one migrated template."""
 
+import shutil
 import subprocess
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
 
+from storage.embedded import EmbeddedPostgres
 from storage.migrate import migrate
 from storage.postmaster import Postmaster
 
 TEMPLATE = "pitboss_template"
+# Files that live in memory, where the system has such a folder.
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder in it has a name of its own
+# A server's log may grow to 2 GB, and a database is a few MB: room for it and for others beside it.
+_ROOM_BYTES: Final = 4 * 2**30
 
 
 def named(server_url: str, database: str) -> str:
@@ -21,15 +29,37 @@ def named(server_url: str, database: str) -> str:
 
 
 @contextmanager
-def stopped_with_us(cluster: Path) -> Iterator[None]:
-    """Have the server of a cluster stopped even if this process is killed.
+def quick_folder(otherwise: Path) -> Iterator[Path]:
+    """A folder for a server that need not survive: in memory if there is room, else `otherwise`.
 
-    An embedded server outlives its process on purpose; that of a test run would stay for ever. The
-    shell waits for a line, and gets none but the end of its input when we are gone.
+    Each test makes and removes a database of hundreds of files. On a disk (ext4) a file takes the
+    longer to make the more of them were removed a moment ago.
     """
-    found = Postmaster.find(cluster)
+    if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ROOM_BYTES:
+        yield otherwise
+        return
+    with tempfile.TemporaryDirectory(prefix="pitboss-", dir=_MEMORY) as folder:
+        yield Path(folder)
+
+
+# Waits for a line, and gets none but the end of its input when its parent is gone.
+_WATCH: Final = """
+    read line && exit
+    kill -INT "$0"
+    while kill -0 "$0"; do sleep 0.1; done 2> /dev/null
+    rm -rf "$1"
+"""
+
+
+@contextmanager
+def stopped_with_us(server: EmbeddedPostgres) -> Iterator[None]:
+    """Have a server stopped and its folder removed even if this process is killed.
+
+    An embedded server outlives its process on purpose; that of a test run would stay for ever.
+    """
+    found = Postmaster.find(server.cluster)
     assert found is not None
-    watch = ["sh", "-c", 'read line || kill -INT "$0"', str(found.pid)]
+    watch = ["sh", "-c", _WATCH, str(found.pid), str(server.data_dir)]
     watcher = subprocess.Popen(watch, stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield
