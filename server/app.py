@@ -134,31 +134,6 @@ class Storage:
     vault: Vault
 
 
-def _storage(settings: Settings, pools: Pools, dsn: str, commits: Commits, member: str) -> Storage:
-    vault = Vault(settings.seed_key(), settings.previous_seed_key())
-    connector = Connector(dsn, tables(vault), member)
-    count, shards = settings.journal_lanes, settings.shards
-    lanes = [
-        Lane(
-            number,
-            shards_of(number, count, shards),
-            connector,
-            None,
-            settings.commit_timeout_seconds,
-            commits.observe,
-            moving=bool(member),
-        )
-        for number in range(count)
-    ]
-    journal = Journal(lanes, shards)
-    outbox = PostgresOutbox(pools.runtime, lambda: journal.owned)
-    wallets = WalletStore(pools.runtime, vault)
-    # What proves little is not for players: theirs are chains that somebody has published.
-    crash = CrashStore(pools.runtime, vault, trials=settings.env != "production")
-    store = Stores({WALLET: wallets, CRASH: crash})
-    return Storage(journal, wallets, crash, store, outbox, vault)
-
-
 class Pitboss:
     """One running node."""
 
@@ -170,7 +145,7 @@ class Pitboss:
         self._people = pools.people
         # In a cluster; a node that is alone has no id.
         member = new_member_id() if settings.redis_url else ""
-        self.storage = _storage(settings, pools, dsn, Commits(self.registry), member)
+        self.storage = self._storage(dsn, pools, member)
         self.jobs = Jobs()
         self.work = Work()
         self.passwords = Passwords()
@@ -213,6 +188,31 @@ class Pitboss:
         self.topology.bind(self.node, self.tables, self.pulse)
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
+
+    def _storage(self, dsn: str, pools: Pools, member: str) -> Storage:
+        settings, commits = self.settings, Commits(self.registry)
+        vault = Vault(settings.seed_key(), settings.previous_seed_key())
+        connector = Connector(dsn, tables(vault), member)
+        count, shards = settings.journal_lanes, settings.shards
+        lanes = [
+            Lane(
+                number,
+                shards_of(number, count, shards),
+                connector,
+                None,
+                settings.commit_timeout_seconds,
+                commits.observe,
+                moving=bool(member),
+            )
+            for number in range(count)
+        ]
+        journal = Journal(lanes, shards)
+        outbox = PostgresOutbox(pools.runtime, lambda: journal.owned)
+        wallets = WalletStore(pools.runtime, vault)
+        # What proves little is not for players: theirs are chains that somebody has published.
+        crash = CrashStore(pools.runtime, vault, trials=settings.env != "production")
+        store = Stores({WALLET: wallets, CRASH: crash})
+        return Storage(journal, wallets, crash, store, outbox, vault)
 
     def _topology(self, pools: Pools) -> Topology:
         settings, journal = self.settings, self.storage.journal

@@ -6,18 +6,18 @@ PostgreSQL syncs together what all the connections commit at the same moment.
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
 import uvloop
 
-from actors.runtime.node import Node
 from actors.runtime.ports import Lane as LanePort
 from actors.runtime.ports import Write
-from actors.runtime.post import Post
-from server.app import Pitboss
+from server.app import Pitboss, Storage
 from server.serve import serve
-from server.settings import Settings, load_settings
+from server.settings import load_settings
 from storage.journal import Journal, shards_of
 from storage.lane import MAX_QUEUE, Lane, Listener
 from storage.outbox import PostgresOutbox
@@ -125,31 +125,25 @@ def _not_counted(_rows: int, _seconds: float) -> None:
 class OneByOne(Pitboss):
     """A node whose journal has many lanes of single writes."""
 
-    def __init__(self, settings: Settings, dsn: str, pools: Pools) -> None:
-        self._dsn = dsn
-        self._pool = pools.runtime
-        super().__init__(settings, dsn, pools)
-
-    def _node(self) -> Node:
+    def _storage(self, dsn: str, pools: Pools, member: str) -> Storage:
         settings = self.settings
         lanes = [
             SingleLane(
                 number,
                 shards_of(number, LANES, settings.shards),
-                self._connect,
+                partial(self._connect, dsn),
                 settings.commit_timeout_seconds,
             )
             for number in range(LANES)
         ]
-        journal = self.storage.journal = Journal(lanes, settings.shards)
+        journal = Journal(lanes, settings.shards)
         # It looks for messages where these lanes write.
-        self.storage.outbox = PostgresOutbox(self._pool, lambda: journal.owned)
-        self.post = Post(self.storage.outbox)
-        return super()._node()
+        outbox = PostgresOutbox(pools.runtime, lambda: journal.owned)
+        return replace(super()._storage(dsn, pools, member), journal=journal, outbox=outbox)
 
-    async def _connect(self, _lane: int, _shards: Sequence[int]) -> PreparedWriter:
+    async def _connect(self, dsn: str, _lane: int, _shards: Sequence[int]) -> PreparedWriter:
         connection = await asyncpg.connect(
-            self._dsn, server_settings={"synchronous_commit": "on"}, command_timeout=None
+            dsn, server_settings={"synchronous_commit": "on"}, command_timeout=None
         )
         writer = PreparedWriter(connection, tables(self.storage.vault))
         await writer.prepare()
