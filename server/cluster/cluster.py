@@ -150,29 +150,25 @@ class Cluster:
                     await asyncio.sleep(_SETTLE_LOOK_S)
 
     async def _see_redis(self) -> None:
-        """Wait for it without a limit, saying so if it takes long, and announce this member."""
-        loop = asyncio.get_running_loop()
-        words = "this node does not listen yet: it waits for Redis at %s"
-        late: asyncio.TimerHandle | None = None
-        try:
-            while not await self._checked_secret():
-                late = late or loop.call_later(_WARN_S, log.warning, words, self.redis)
-                await asyncio.sleep(ANNOUNCE_S)
-            late = late or loop.call_later(_WARN_S, log.warning, words, self.redis)
-            self._tasks.append(asyncio.create_task(self.keeper.run()))
-            while not self.in_sight:  # noqa: ASYNC110 - it happens once, at the start
-                await asyncio.sleep(_SETTLE_LOOK_S)
-        finally:
-            if late is not None:
-                late.cancel()
+        """Announce this member, and wait without a limit until Redis has it."""
+        await self._check_secret()
+        self._tasks.append(asyncio.create_task(self.keeper.run()))
+        while not self.in_sight:  # noqa: ASYNC110 - it happens once, at the start
+            await asyncio.sleep(_SETTLE_LOOK_S)
 
-    async def _checked_secret(self) -> bool:
-        """See that all who are announced have our secret. Whether Redis was there to say so."""
-        try:
-            await self.registry.check_secret()
-        except Unreachable:
-            return False
-        return True
+    async def _check_secret(self) -> None:
+        """See that all who are announced have our secret, as soon as Redis can say so."""
+        loop = asyncio.get_running_loop()
+        began_s, told = loop.time(), False
+        while True:
+            try:
+                return await self.registry.check_secret()
+            except Unreachable as error:
+                if not told and loop.time() - began_s >= _WARN_S:
+                    told = True
+                    words = "this node does not listen yet: it waits for Redis at %s: %s"
+                    log.warning(words, self.redis, error)
+            await asyncio.sleep(ANNOUNCE_S)
 
     async def hand_over(self, timeout_s: float) -> bool:
         """Have others take over what this node owns; whether they did. It goes on passing on."""
