@@ -1,6 +1,7 @@
 """Fixtures: a PostgreSQL and a Redis for the whole run, a fresh database for each test."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -23,6 +24,15 @@ from tests.support.databases import (
 )
 from tests.support.postgres_cluster import PostgresCluster
 from tests.support.redis_server import PrivateRedis, private_redis_running, redis_running
+
+
+@pytest.fixture(autouse=True)
+def log_level() -> Iterator[None]:
+    """A server in this process sets how much it logs: the next test has it as it was."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

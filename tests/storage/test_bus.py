@@ -196,8 +196,8 @@ async def test_of_what_strangers_publish_the_log_has_one_line(
                 await client.publish("tried:to:b", b"\x01xabc")
         await settle(a, b)
         assert b.bus.post("a", b"heard")
-    (record,) = caplog.records
-    assert "messages on the bus are not a member's: 1 so far" in record.message
+    (said,) = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "messages on the bus are not a member's: 1 so far" in said
 
 
 async def allow(client: Redis, rule: str) -> None:
