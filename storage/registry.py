@@ -39,11 +39,19 @@ class WrongSecretError(Exception):
 
 @asynccontextmanager
 async def _in_time() -> AsyncIterator[None]:
-    """Speak with Redis for LIMIT_S at most. Raises Unreachable for all trouble with it."""
+    """Speak with Redis for LIMIT_S at most. Raises Unreachable for all trouble with it.
+
+    A cancellation is raised that the client has kept to itself, as it may on Python 3.11.
+    """
     try:
         async with asyncio.timeout(LIMIT_S):
             yield
-    except (RedisError, OSError, TimeoutError) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise asyncio.CancelledError
+    except TimeoutError:
+        raise Unreachable(f"Redis: no answer within {LIMIT_S:g} s") from None
+    except (RedisError, OSError) as error:
         raise Unreachable(f"Redis: {error}") from error
 
 
@@ -78,8 +86,8 @@ class RedisRegistry:
         # announcements of known ones have been gone, and whose could not be read.
         self._gone_since_s: dict[bytes, float] = {}
         self._unreadable: set[bytes] = set()
-        # Whether an announcement did not bear the seal at the last look.
-        self._unsealed = False
+        # Whose announcements did not bear the seal at the last look.
+        self._unsealed: list[bytes] = []
 
     async def announce(self, mine: Member) -> list[Member]:
         """Announce oneself, and see everybody who does. Raises Unreachable within LIMIT_S."""
@@ -104,7 +112,7 @@ class RedisRegistry:
         """See that all who announce themselves have our key, before one does so oneself.
 
         The last words of members that have ended expire: for that they have twice as long as it
-        takes, and then somebody says them anew.
+        takes, and then somebody says them anew. What does not expire so soon is no member's.
 
         Raises:
             WrongSecretError: Somebody has another key.
@@ -113,14 +121,25 @@ class RedisRegistry:
         until_s = time.monotonic() + 2 * self._expires_ms / 1_000
         while True:
             await self.look()
-            if not self._unsealed:
+            strangers = await self._expiring(self._unsealed)
+            if not strangers:
                 return
             if time.monotonic() > until_s:
                 raise WrongSecretError(
                     f"members of the cluster {self._cluster} are announced in Redis with another"
-                    " JWT secret: set PITBOSS_JWT_SECRET to theirs, or end them first"
+                    f" JWT secret ({', '.join(map(_legible, strangers))}): set PITBOSS_JWT_SECRET"
+                    " to theirs, or end them first"
                 )
             await asyncio.sleep(_LOOK_AGAIN_S)
+
+    async def _expiring(self, ids: Sequence[bytes]) -> list[bytes]:
+        """Those of these whose announcements expire as soon as members' do."""
+        async with _in_time(), self._redis.pipeline(transaction=False) as asked:
+            for id_ in ids:
+                asked.pttl(self._prefix + id_)
+            left_ms = await asked.execute()
+        known = zip(ids, left_ms, strict=True)
+        return [id_ for id_, left in known if 0 <= left <= self._expires_ms]
 
     async def withdraw(self, member: str) -> None:
         """Be gone at once. Raises Unreachable within LIMIT_S."""
@@ -149,7 +168,7 @@ class RedisRegistry:
         now_s = time.monotonic()
         seen = []
         gone_since_s = {}
-        self._unsealed = False
+        self._unsealed = []
         for id_, sent in zip(ids, found, strict=True):
             if sent is None:
                 gone_since_s[id_] = self._gone_since_s.get(id_, now_s)
@@ -157,7 +176,7 @@ class RedisRegistry:
             assert isinstance(sent, bytes), "nothing is decoded on the way"
             said = self._seal.opened(_sealed_for(id_), sent)
             if said is None:
-                self._unsealed = True
+                self._unsealed.append(id_)
                 self._warn_once(id_, "of another JWT secret, or of a stranger")
                 continue
             try:
@@ -171,8 +190,7 @@ class RedisRegistry:
     def _warn_once(self, id_: bytes, why: str) -> None:
         if id_ not in self._unreadable:
             self._unreadable.add(id_)
-            name = id_.decode(errors="backslashreplace")
-            log.warning("the announcement of %s is %s", name, why)
+            log.warning("the announcement of %s is %s", _legible(id_), why)
 
     async def _forget_ended(self) -> None:
         now_s = time.monotonic()
@@ -183,3 +201,7 @@ class RedisRegistry:
 
 def _sealed_for(id_: bytes) -> bytes:
     return b"member:" + id_
+
+
+def _legible(id_: bytes) -> str:
+    return id_.decode(errors="backslashreplace")

@@ -99,6 +99,7 @@ class Cluster:
         self._journal = journal
         self._locks = PostgresLocks(pool)
         self._tasks: list[asyncio.Task[None]] = []
+        self._wait_told = False
         self._me = Member(
             id=member,
             name=settings.node_name or f"{socket.gethostname()}-{os.getpid()}",
@@ -150,25 +151,30 @@ class Cluster:
                     await asyncio.sleep(_SETTLE_LOOK_S)
 
     async def _see_redis(self) -> None:
-        """Announce this member, and wait without a limit until Redis has it."""
+        """Wait for Redis without a limit, saying so if it takes long, and announce this member."""
         await self._check_secret()
         self._tasks.append(asyncio.create_task(self.keeper.run()))
-        while not self.in_sight:  # noqa: ASYNC110 - it happens once, at the start
+        began_s = asyncio.get_running_loop().time()
+        while not self.in_sight:
+            self._tell_wait(began_s, "this node cannot announce itself, or cannot hear others")
             await asyncio.sleep(_SETTLE_LOOK_S)
 
     async def _check_secret(self) -> None:
         """See that all who are announced have our secret, as soon as Redis can say so."""
-        loop = asyncio.get_running_loop()
-        began_s, told = loop.time(), False
+        began_s = asyncio.get_running_loop().time()
         while True:
             try:
                 return await self.registry.check_secret()
             except Unreachable as error:
-                if not told and loop.time() - began_s >= _WARN_S:
-                    told = True
-                    words = "this node does not listen yet: it waits for Redis at %s: %s"
-                    log.warning(words, self.redis, error)
+                self._tell_wait(began_s, str(error))
             await asyncio.sleep(ANNOUNCE_S)
+
+    def _tell_wait(self, began_s: float, reason: str) -> None:
+        """Tell operators once why this node waits, if it has waited for long."""
+        if not self._wait_told and asyncio.get_running_loop().time() - began_s >= _WARN_S:
+            self._wait_told = True
+            words = "this node does not listen yet: it waits for Redis at %s: %s"
+            log.warning(words, self.redis, reason)
 
     async def hand_over(self, timeout_s: float) -> bool:
         """Have others take over what this node owns; whether they did. It goes on passing on."""

@@ -92,13 +92,23 @@ async def test_where_members_have_another_secret_one_is_refused(redis_url: str) 
     ):
         await stranger.announce(member("b"))
         announcing = asyncio.create_task(keep_announcing(stranger))
-        with pytest.raises(WrongSecretError, match=r"of the cluster tried .* set PITBOSS_JWT"):
+        with pytest.raises(
+            WrongSecretError, match=r"of the cluster tried .* \(b\): set PITBOSS_JWT"
+        ):
             await ours.check_secret()
         announcing.cancel()
         assert await client.smembers("tried:members") == {b"b"}
         # Who is there already is only warned: anybody who reaches Redis could end it otherwise.
         await stranger.announce(member("b"))
         assert await ours.announce(member("a")) == [member("a")]
+
+
+async def test_what_does_not_expire_as_members_do_keeps_nobody_away(redis_url: str) -> None:
+    async with registry(redis_url, key=b"ours") as ours, Redis.from_url(redis_url) as client:
+        await client.sadd("tried:members", "kept", "long")
+        await client.set("tried:member:kept", b"rubbish")
+        await client.set("tried:member:long", b"rubbish", px=3 * EXPIRES_MS)
+        await ours.check_secret()
 
 
 async def test_last_words_of_members_with_another_secret_are_waited_for(redis_url: str) -> None:

@@ -450,6 +450,20 @@ async def test_who_waits_for_other_members_is_not_shut_out() -> None:
 
 
 @on_virtual_time
+async def test_who_was_shut_out_is_so_no_more_once_members_have_its_shards() -> None:
+    house = House()
+    house.locks = dict.fromkeys(range(SHARDS), "")
+    first, second = await house.join("a"), await house.join("b")
+    assert second.shut_out()
+    house.locks = dict.fromkeys(range(SHARDS), "a")
+    first.owned = first.playing = set(range(SHARDS))
+    await asyncio.sleep(A_WHILE_S)
+    assert second.owned == set()
+    assert second.keeper.wanted
+    assert not second.shut_out()
+
+
+@on_virtual_time
 async def test_who_has_no_place_among_so_many_is_not_shut_out() -> None:
     house = House()
     house.members = [Desk(house, str(number)) for number in range(2 * SHARDS)]
