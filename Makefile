@@ -24,12 +24,12 @@ help:
 serve: $(VENV)/.runtime
 	@exec $(RUN) -m server serve $(if $(WORKERS),--workers $(WORKERS))
 
-# Most tests wait for something: three files at a time keep two cores busy, in an order in which no
+# Most tests wait for something: four files at a time keep two cores busy, in an order in which no
 # slow one comes last. They start hundreds of processes, which find their modules compiled, also
 # where the environment would forbid that.
 test: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/.development
-	$(RUN) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.development
 	$(RUN) -m ruff check
