@@ -24,6 +24,7 @@ from storage.registry import RedisRegistry, WrongSecretError
 from storage.writer import LOCK_CLASS
 from tests.floor.house import LIMIT_S, House, bet
 from tests.floor.test_operations import fetch
+from tests.support.announcing import announced
 
 GUIDE = Path(__file__).parents[2] / "docs" / "cluster.md"
 
@@ -147,24 +148,15 @@ async def test_a_node_with_another_secret_does_not_start(
     pitboss.topology._cluster.registry._expires_ms = 100  # which it waits for
     theirs = RedisRegistry(url, settings.cluster_name, b"of another secret", expires_ms=100)
     them = Member(id="them", name="them", started_at_ms=1)
-
-    async def be_there() -> None:
-        while True:
-            await theirs.announce(them)
-            await asyncio.sleep(0.02)
-
-    being_there = asyncio.create_task(be_there())
     try:
-        await theirs.announce(them)
-        with pytest.raises(WrongSecretError):
-            await pitboss.start()
+        async with announced(theirs, them):
+            with pytest.raises(WrongSecretError):
+                await pitboss.start()
         assert pitboss._listener is None
         assert await theirs.announce(them) == [them]
         async with Redis.from_url(url) as client:
             assert await client.smembers(f"{settings.cluster_name}:members") == {b"them"}
     finally:
-        being_there.cancel()
-        await asyncio.gather(being_there, return_exceptions=True)
         await theirs.close()
         await pitboss.stop()
         pools.terminate()

@@ -1,6 +1,5 @@
 """The registry in Redis: what only the keys can show."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +10,7 @@ from actors.runtime.membership import EXPIRES_MS, Member
 from actors.runtime.seal import Seal
 from storage import registry as registry_module
 from storage.registry import RedisRegistry, WrongSecretError
+from tests.support.announcing import announced
 
 
 def member(name: str) -> Member:
@@ -78,25 +78,17 @@ async def test_an_id_that_is_no_text_harms_nobody_and_leaves_the_set(
     assert told == r"the announcement of \xfe is of another JWT secret, or of a stranger"
 
 
-async def keep_announcing(stranger: RedisRegistry) -> None:
-    while True:
-        await stranger.announce(member("b"))
-        await asyncio.sleep(0.01)
-
-
 async def test_where_members_have_another_secret_one_is_refused(redis_url: str) -> None:
     async with (
         registry(redis_url, key=b"theirs", expires_ms=100) as stranger,
         registry(redis_url, key=b"ours", expires_ms=100) as ours,
         Redis.from_url(redis_url) as client,
     ):
-        await stranger.announce(member("b"))
-        announcing = asyncio.create_task(keep_announcing(stranger))
-        with pytest.raises(
-            WrongSecretError, match=r"of the cluster tried .* \(b\): set PITBOSS_JWT"
-        ):
-            await ours.check_secret()
-        announcing.cancel()
+        async with announced(stranger, member("b")):
+            with pytest.raises(
+                WrongSecretError, match=r"of the cluster tried .* \(b\): set PITBOSS_JWT"
+            ):
+                await ours.check_secret()
         assert await client.smembers("tried:members") == {b"b"}
         # Who is there already is only warned: anybody who reaches Redis could end it otherwise.
         await stranger.announce(member("b"))
